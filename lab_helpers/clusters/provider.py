@@ -1,0 +1,140 @@
+"""What every provider of clusters does, and the words they share.
+
+A *profile* says what a lab needs; a *provider* (embedded now, kind next) makes a cluster of it. Labs, checks and
+the teaching layer know only this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+Say = Callable[[str], None]
+"""Called with one line for each step of long work."""
+
+COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+"""The control plane of every provider, in the order in which it starts."""
+
+
+@dataclass(frozen=True)
+class NodeShape:
+    """One node as a lab asks for it.
+
+    Attributes:
+        name: the node's name.
+        cpu: cores, as a Kubernetes quantity.
+        memory: as a Kubernetes quantity.
+        pods: how many Pods it may hold.
+        zone: value of the label topology.kubernetes.io/zone; empty: none.
+        labels: further labels.
+        taints: as `kubectl taint` writes them: `key=value:Effect`.
+    """
+
+    name: str
+    cpu: str = "4"
+    memory: str = "16Gi"
+    pods: int = 110
+    zone: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a lab needs of its cluster.
+
+    Attributes:
+        nodes: the nodes that are there when the lab opens.
+        arguments: further command-line arguments per component, for instance
+            `{"kube-scheduler": {"v": "10"}}`.
+    """
+
+    nodes: tuple[NodeShape, ...] = ()
+    arguments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that exists.
+
+    Attributes:
+        name: unique among the lab's clusters.
+        provider: who made it.
+        folder: everything that belongs to it on disk.
+        kubeconfig: its administrator's; never the user's own file.
+        profile: what it was made from.
+    """
+
+    name: str
+    provider: str
+    folder: Path
+    kubeconfig: Path
+    profile: Profile
+
+
+class Provider(Protocol):
+    """A maker of clusters. Every method may raise ClusterError or ProgramError."""
+
+    name: str
+    real: str
+    """One sentence for the banner: what is real on this provider."""
+    simulated: str
+    """One sentence for the banner: what is simulated; empty: nothing."""
+
+    def programs(self, profile: Profile) -> list[str]:
+        """Names of the programs (of the toolchain) that a cluster of this profile needs."""
+        ...
+
+    def create(self, name: str, profile: Profile, say: Say) -> Cluster:
+        """Make a cluster in which a Pod can be made and runs; on failure or Ctrl-C nothing of it is left."""
+        ...
+
+    def get(self, name: str) -> Cluster | None:
+        """The cluster of that name, whatever its state, or None."""
+        ...
+
+    def list(self) -> list[Cluster]:
+        """Every cluster of this provider."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a cluster with its processes, ports and files; no error where there is none."""
+        ...
+
+    def health(self, cluster: Cluster) -> dict[str, str]:
+        """State of each component: `running`, `stopped` (by the learner) or `dead` (by itself)."""
+        ...
+
+    def mend(self, cluster: Cluster, say: Say) -> None:
+        """Start again what died by itself or with the machine; components the learner stopped stay so."""
+        ...
+
+    def stop(self, cluster: Cluster, component: str) -> None:
+        """Stop one component of the control plane and return when it is gone."""
+        ...
+
+    def start(self, cluster: Cluster, component: str) -> None:
+        """Start it again and return when it is healthy."""
+        ...
+
+    def log(self, cluster: Cluster, component: str) -> Path:
+        """The log file of a component; `audit` is the API server's audit log (one JSON event a line)."""
+        ...
+
+    def add_node(self, cluster: Cluster, shape: NodeShape) -> None:
+        """Add a node and return when it is Ready."""
+        ...
+
+    def remove_node(self, cluster: Cluster, name: str) -> None:
+        """Take a node away with its machine; its Pods go with it."""
+        ...
+
+    def fail_node(self, cluster: Cluster, name: str) -> None:
+        """The node's heartbeats end: it turns NotReady after the grace period, as a lost machine does."""
+        ...
+
+    def recover_node(self, cluster: Cluster, name: str) -> None:
+        """The heartbeats begin again."""
+        ...

@@ -1,0 +1,104 @@
+"""The folders and the few settings: the only module that reads the user's environment for the lab's own purposes.
+
+| variable            | values                    | default                                                  |
+|---------------------|---------------------------|----------------------------------------------------------|
+| LAB_PROVIDER        | auto, embedded            | auto                                                     |
+| LAB_PROGRAMS        | a folder                  | none: programs of yours that are used before the lab's   |
+| LAB_DOWNLOADS       | auto, off, a URL          | auto: official releases where the network allows         |
+| LAB_KEEP_BUILD_CACHE| 1                         | unset: the private Go caches are removed after a build   |
+| XDG_CACHE_HOME      | a folder                  | ~/.cache: programs                                       |
+| XDG_DATA_HOME       | a folder                  | ~/.local/share: clusters, progress                       |
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab_helpers.errors import SettingError
+
+APP = "eks-lab"
+LABS = Path(__file__).resolve().parent.parent / "labs"
+PROVIDERS = ("auto", "embedded")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one run of the lab goes by.
+
+    Attributes:
+        cache: programs and downloads; may be removed at any time.
+        data: clusters, progress, Jupyter's own files.
+        labs: the folder with one folder per lab.
+        provider: `auto` or the name of one.
+        programs: a folder of the user's own programs, or None.
+        downloads: `auto`, `off`, or the base URL of a mirror (`<base>/<host>/<path>` for each official URL).
+        keep_build_cache: whether the private Go caches stay after a build.
+    """
+
+    cache: Path
+    data: Path
+    labs: Path
+    provider: str
+    programs: Path | None
+    downloads: str
+    keep_build_cache: bool
+
+
+def load() -> Settings:
+    """The settings as the environment has them now.
+
+    Raises:
+        SettingError: a variable has a value that cannot be used; the error names both.
+    """
+    env = os.environ
+    provider = env.get("LAB_PROVIDER") or "auto"
+    if provider not in PROVIDERS:
+        raise SettingError(
+            f"LAB_PROVIDER is {provider!r}, which is no provider.", next_step=f"use one of: {', '.join(PROVIDERS)}"
+        )
+    downloads = env.get("LAB_DOWNLOADS") or "auto"
+    if downloads not in ("auto", "off") and not downloads.startswith(("http://", "https://")):
+        raise SettingError(
+            f"LAB_DOWNLOADS is {downloads!r}.", next_step="use auto, off, or the base URL of a mirror (http://…)"
+        )
+    programs = env.get("LAB_PROGRAMS")
+    if programs and not Path(programs).is_dir():
+        raise SettingError(f"LAB_PROGRAMS is {programs!r}, which is no folder.", next_step="unset LAB_PROGRAMS")
+    return Settings(
+        cache=_xdg("XDG_CACHE_HOME", ".cache"),
+        data=_xdg("XDG_DATA_HOME", ".local/share"),
+        labs=Path(env["LAB_LABS"]).resolve() if env.get("LAB_LABS") else LABS,
+        provider=provider,
+        programs=Path(programs).resolve() if programs else None,
+        downloads=downloads,
+        keep_build_cache=env.get("LAB_KEEP_BUILD_CACHE", "") not in ("", "0"),
+    )
+
+
+def _xdg(variable: str, default: str) -> Path:
+    # The XDG specification: a relative path in these variables is invalid and is ignored.
+    base = Path(os.environ.get(variable, ""))
+    return (base if base.is_absolute() else Path.home() / default) / APP
+
+
+def writable(folder: Path) -> Path:
+    """The folder, made if it is missing (mode 0700).
+
+    Raises:
+        SettingError: the folder cannot be made or written; the error says which variable moves it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = folder / f".write-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        variable = "XDG_CACHE_HOME" if "cache" in str(folder) else "XDG_DATA_HOME"
+        raise SettingError(
+            f"The folder {folder} cannot be written.",
+            f"{error.strerror}",
+            f"choose another disk: export {variable}=/path/you/can/write",
+        ) from None
+    return folder
