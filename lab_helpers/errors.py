@@ -102,11 +102,21 @@ class KubernetesError(LabError):
     Attributes:
         status: HTTP status; 0 where no answer came.
         reason: the API server's reason, for instance `NotFound`.
+        causes: its `details.causes`: one dict per field it objects to.
     """
 
-    def __init__(self, headline: str, seen: object = "", next_step: str = "", *, status: int = 0, reason: str = ""):
+    def __init__(
+        self,
+        headline: str,
+        seen: object = "",
+        next_step: str = "",
+        *,
+        status: int = 0,
+        reason: str = "",
+        causes: list[dict[str, str]] | None = None,
+    ) -> None:
         super().__init__(headline, seen, next_step)
-        self.status, self.reason = status, reason
+        self.status, self.reason, self.causes = status, reason, causes or []
 
 
 class WaitTimeout(LabError):

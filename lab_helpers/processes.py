@@ -7,6 +7,7 @@ the creation time. A process whose birth differs from the record is somebody els
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -112,10 +113,8 @@ def alive(process: Process) -> bool:
 
 def _reap(pid: int) -> None:
     # A child of this Python that has ended stays a zombie until somebody asks for its status.
-    try:
+    with contextlib.suppress(OSError):
         os.waitpid(pid, os.WNOHANG)
-    except (ChildProcessError, OSError):
-        pass
 
 
 def stop(process: Process, *, grace: float = 5.0) -> None:
@@ -149,7 +148,9 @@ def tail(log: str | Path, lines: int = 15) -> str:
         return ""
 
 
-def run(command: Sequence[str | Path], *, env: dict[str, str] | None = None, timeout: float = 60, cwd: Path | None = None) -> str:
+def run(
+    command: Sequence[str | Path], *, env: dict[str, str] | None = None, timeout: float = 60, cwd: Path | None = None
+) -> str:
     """Run a short program to its end; its standard output.
 
     Raises:
@@ -158,7 +159,9 @@ def run(command: Sequence[str | Path], *, env: dict[str, str] | None = None, tim
     words = [str(word) for word in command]
     name = Path(words[0]).name
     try:
-        done = subprocess.run(words, env=env, cwd=cwd, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            words, env=env, cwd=cwd, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+        )
     except OSError as error:
         raise ProgramError(f"{name} could not be run.", error.strerror or "", "lab doctor") from None
     except subprocess.TimeoutExpired as error:
@@ -187,7 +190,7 @@ def wait_until(ready: Callable[[], object], *, deadline: float, what: str, seen:
         if ready():
             return
         if time.monotonic() - began > deadline:
-            raise WaitTimeout(f"{what} did not happen within {deadline:.0f} s.", str(seen()) if seen else "", "lab doctor")
+            raise WaitTimeout(f"{what} did not happen within {deadline:.0f} s.", str(seen()) if seen else "", next_step)
         time.sleep(pause)
 
 

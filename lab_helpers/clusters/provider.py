@@ -74,6 +74,9 @@ class Cluster:
     profile: Profile
 
 
+Clusters = list[Cluster]
+
+
 class Provider(Protocol):
     """A maker of clusters. Every method may raise ClusterError or ProgramError."""
 
@@ -95,7 +98,7 @@ class Provider(Protocol):
         """The cluster of that name, whatever its state, or None."""
         ...
 
-    def list(self) -> list[Cluster]:
+    def list(self) -> Clusters:
         """Every cluster of this provider."""
         ...
 
@@ -104,7 +107,7 @@ class Provider(Protocol):
         ...
 
     def health(self, cluster: Cluster) -> dict[str, str]:
-        """State of each component: `running`, `stopped` (by the learner) or `dead` (by itself)."""
+        """State of each component: `running`, `unhealthy` (runs, does not answer), `stopped` (by the learner), `dead`."""
         ...
 
     def mend(self, cluster: Cluster, say: Say) -> None:
@@ -121,6 +124,10 @@ class Provider(Protocol):
 
     def log(self, cluster: Cluster, component: str) -> Path:
         """The log file of a component; `audit` is the API server's audit log (one JSON event a line)."""
+        ...
+
+    def environment(self, cluster: Cluster) -> dict[str, str]:
+        """Variables that only this provider's clusters need, for instance ETCDCTL_ENDPOINTS."""
         ...
 
     def add_node(self, cluster: Cluster, shape: NodeShape) -> None:

@@ -1,0 +1,53 @@
+"""Clusters: one interface (provider.py), one module per provider. Labs and teaching see `provider` and `environment`.
+
+The providers' own modules are private to this room.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab_helpers.clusters.provider import COMPONENTS, Cluster, NodeShape, Profile, Provider, Say
+from lab_helpers.settings import Settings
+
+__all__ = ["COMPONENTS", "Cluster", "NodeShape", "Profile", "Provider", "Say", "environment", "provider"]
+
+# Nothing that points a program at the user's own clusters or cloud passes into a lab.
+_SCRUBBED = ("AWS_", "KUBE", "HELM_", "EKSCTL_", "ETCDCTL_")
+
+
+def provider(settings: Settings) -> Provider:
+    """The provider that the settings ask for; `auto` takes the embedded one."""
+    from lab_helpers.clusters.embedded import Embedded
+
+    return Embedded(settings)
+
+
+def environment(cluster: Cluster | None, of: Provider, programs: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The whole environment of a lab: for its kernel, `lab shell`, JupyterLab's terminal and CI alike.
+
+    Args:
+        cluster: None for a lab without one.
+        of: the cluster's provider.
+        programs: a folder that comes first in PATH.
+        base: what to start from; default: this process's environment.
+    """
+    base = os.environ if base is None else base
+    env = {key: value for key, value in base.items() if not key.startswith(_SCRUBBED)}
+    path = [entry for entry in env.get("PATH", "").split(os.pathsep) if entry != str(programs)]
+    env["PATH"] = os.pathsep.join([str(programs), *path])
+    env["AWS_EC2_METADATA_DISABLED"] = "true"
+    # Programs in Python send even 127.0.0.1 through an inherited proxy.
+    for variable in ("NO_PROXY", "no_proxy"):
+        hosts = [host for host in env.get(variable, "").split(",") if host]
+        env[variable] = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost", "::1"]))
+    env["KUBERC"] = "off"  # the user's own kubectl preferences
+    if cluster:
+        env["KUBECONFIG"] = str(cluster.kubeconfig)
+        env["KUBECACHEDIR"] = str(cluster.folder / "kubectl-cache")  # else ~/.kube/cache
+        env.update(of.environment(cluster))
+    else:
+        env["KUBECONFIG"] = os.devnull
+    return env

@@ -1,0 +1,251 @@
+"""The embedded provider: a real control plane as local processes, nodes simulated by KWOK. No Docker, no root.
+
+kwokctl's binary runtime makes the keys, the arguments and the first start; from then on every component is a process
+on this package's record, so that one of them can be stopped, started and mended by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import psutil
+
+from lab_helpers import processes, toolchain
+from lab_helpers.clusters import kwok, kwokctl
+from lab_helpers.clusters.health import answers
+from lab_helpers.clusters.provider import COMPONENTS, Cluster, Clusters, NodeShape, Profile, Say
+from lab_helpers.clusters.records import load, save
+from lab_helpers.errors import ClusterError, WaitTimeout
+from lab_helpers.kube import Kube
+from lab_helpers.settings import Settings, writable
+
+PROGRAMS = (*COMPONENTS, "etcdctl", "etcdutl", "kwok", "kwokctl", "kubectl")
+_ALL = (*COMPONENTS, "kwok-controller")
+_READY_SECONDS = 60.0
+
+Command = list[str]
+
+
+class _PortTaken(Exception):
+    """Somebody bound a port between our choice and the component's bind."""
+
+
+class Embedded:
+    """See provider.Provider for what each method does."""
+
+    name = "embedded"
+    real = "etcd, the API server, the controller manager and the scheduler are the real programs, as local processes."
+    simulated = "Nodes are simulated by KWOK: Pods are scheduled and shown as running, but no container starts."
+
+    def __init__(self, settings: Settings) -> None:
+        self.data = settings.data
+        self.root = settings.data / "clusters"
+
+    def programs(self, profile: Profile) -> list[str]:
+        return list(PROGRAMS)
+
+    # -- life of a cluster --------------------------------------------------------------------------------------
+
+    def create(self, name: str, profile: Profile, say: Say) -> Cluster:
+        paths = toolchain.ensure(self.programs(profile))
+        writable(self.root)
+        if (self.root / name).exists():
+            raise ClusterError(f"There is a cluster {name!r} already.", next_step=f"lab reset {name}")
+        for attempt in (1, 2, 3):
+            try:
+                return self._create(name, profile, paths, say)
+            except _PortTaken:
+                self.delete(name)
+                if attempt == 3:
+                    raise ClusterError(
+                        f"{name}: three times a port was taken by another program.", next_step="lab doctor"
+                    ) from None
+                say("a port was taken meanwhile: again with others")
+            except BaseException:
+                self.delete(name)
+                raise
+        raise AssertionError("unreachable")
+
+    def _create(self, name: str, profile: Profile, paths: dict[str, Path], say: Say) -> Cluster:
+        folder = self.root / name
+        say("starting etcd, API server, controller manager and scheduler")
+        kwokctl.create(self.data, name, profile, paths)
+        cluster = Cluster(name, self.name, folder, folder / "kubeconfig.yaml", profile)
+        for component, command in self._commands(cluster).items():
+            pid = kwokctl.pid(folder, component)
+            log = str(folder / "logs" / f"{component}.log")
+            processes.record(folder, processes.Process(component, pid, processes.birth(pid), tuple(command), log))
+        say("waiting until the API server answers")
+        self._wait_usable(cluster)
+        save(cluster)
+        if profile.nodes:
+            say(f"adding {len(profile.nodes)} simulated node{'s' if len(profile.nodes) > 1 else ''}")
+            kwok.add(Kube(cluster.kubeconfig), profile.nodes)
+        return cluster
+
+    def _wait_usable(self, cluster: Cluster) -> None:
+        """Return when a Pod can be made: the API server is ready and the default service account is there."""
+        kube = Kube(cluster.kubeconfig)
+
+        def usable() -> bool:
+            self._raise_if_dead(cluster)
+            if not answers(cluster.folder, "kube-apiserver"):
+                return False
+            return kube.find("serviceaccounts", "default") is not None
+
+        try:
+            processes.wait_until(usable, deadline=_READY_SECONDS, what=f"Cluster {cluster.name}: a usable API server")
+        except WaitTimeout:
+            states = self.health(cluster)
+            worst = next((name for name, state in states.items() if state != "running"), "kube-apiserver")
+            raise ClusterError(
+                f"Cluster {cluster.name} did not become usable within {_READY_SECONDS:.0f} s: {worst} is {states[worst]}.",
+                processes.tail(self.log(cluster, worst)),
+                "lab doctor",
+            ) from None
+
+    def _raise_if_dead(self, cluster: Cluster) -> None:
+        for name, process in processes.recorded(cluster.folder).items():
+            if not processes.alive(process):
+                said = processes.tail(process.log)
+                if "address already in use" in said:
+                    raise _PortTaken
+                raise ClusterError(f"{name} ended while the cluster {cluster.name} started.", said, "lab doctor")
+
+    def get(self, name: str) -> Cluster | None:
+        return load(self.root / name, self.name)
+
+    def list(self) -> Clusters:
+        folders = sorted(self.root.iterdir()) if self.root.is_dir() else []
+        return [cluster for folder in folders if (cluster := load(folder, self.name))]
+
+    def delete(self, name: str) -> None:
+        folder = self.root / name
+        for process in _processes_of(folder):
+            processes.stop(process, grace=0)  # its files go too: nothing is worth a farewell
+        shutil.rmtree(folder, ignore_errors=True)
+        kwokctl.config_file(self.data, name).unlink(missing_ok=True)
+        if folder.exists():
+            raise ClusterError(f"{folder} cannot be removed.", next_step=f"rm -rf '{folder}'")
+
+    # -- components ---------------------------------------------------------------------------------------------
+
+    def health(self, cluster: Cluster) -> dict[str, str]:
+        found = processes.recorded(cluster.folder)
+        return {name: self._state(cluster, name, found.get(name)) for name in _ALL}
+
+    def _state(self, cluster: Cluster, name: str, process: processes.Process | None) -> str:
+        if _stopped_mark(cluster, name).exists():
+            return "stopped"
+        if process is None or not processes.alive(process):
+            return "dead"
+        return "running" if answers(cluster.folder, name) else "unhealthy"
+
+    def mend(self, cluster: Cluster, say: Say) -> None:
+        states = self.health(cluster)
+        dead = [name for name in _ALL if states[name] == "dead"]
+        for name in dead:
+            say(f"starting {name} again: it had ended")
+            self._launch(cluster, name)
+        if any(state == "unhealthy" for state in states.values()) or dead:
+            self._wait_answers(cluster, [name for name in _ALL if states[name] != "stopped"], say)
+
+    def _wait_answers(self, cluster: Cluster, names: list[str], say: Say) -> None:
+        if "etcd" not in names or "kube-apiserver" not in names:
+            return  # without them nothing else can be healthy, and the learner stopped them
+        for name in names:
+            try:
+                self._wait_component(cluster, name, 20)
+            except WaitTimeout:
+                say(f"starting {name} again: it did not answer")
+                if process := processes.recorded(cluster.folder).get(name):
+                    processes.stop(process, grace=1)
+                self._launch(cluster, name)
+                self._wait_component(cluster, name, 40)
+
+    def stop(self, cluster: Cluster, component: str) -> None:
+        self._known(component)
+        _stopped_mark(cluster, component).touch()
+        process = processes.recorded(cluster.folder).get(component)
+        if process:
+            processes.stop(process, grace=1)  # etcd and the API server would wait for their clients
+            processes.forget(cluster.folder, component)
+
+    def start(self, cluster: Cluster, component: str) -> None:
+        self._known(component)
+        process = processes.recorded(cluster.folder).get(component)
+        if process is None or not processes.alive(process):
+            self._launch(cluster, component)
+        _stopped_mark(cluster, component).unlink(missing_ok=True)
+        need = {"kube-apiserver": ["etcd"], "etcd": []}.get(component, ["etcd", "kube-apiserver"])
+        states = self.health(cluster)
+        if all(states[name] in ("running", "unhealthy") for name in need):
+            self._wait_component(cluster, component, 40)
+        if component in ("etcd", "kube-apiserver") and states["kube-apiserver"] != "stopped" and states["etcd"] != "stopped":
+            self._wait_component(cluster, "kube-apiserver", 40)
+
+    def _launch(self, cluster: Cluster, component: str) -> None:
+        if component == "kwok-controller":
+            kwok.release_leases(Kube(cluster.kubeconfig))
+        command = self._commands(cluster)[component]
+        processes.start(component, command, folder=cluster.folder, cwd=cluster.folder, env=kwokctl.environment(self.data))
+        if component == "kube-apiserver":
+            self._wait_component(cluster, component, 40)
+
+    def _wait_component(self, cluster: Cluster, component: str, deadline: float) -> None:
+        processes.wait_until(
+            lambda: answers(cluster.folder, component),
+            deadline=deadline,
+            what=f"{component}: a healthy answer",
+            seen=lambda: processes.tail(self.log(cluster, component), 5),
+        )
+
+    def _known(self, component: str) -> None:
+        if component not in _ALL:
+            raise ClusterError(f"There is no component {component!r}.", next_step=f"one of: {', '.join(_ALL)}")
+
+    def _commands(self, cluster: Cluster) -> dict[str, Command]:
+        """Program and arguments of each component, as kwokctl chose them."""
+        return {item["name"]: [item["binary"], *item["args"]] for item in kwokctl.components(cluster.folder)}
+
+    def log(self, cluster: Cluster, component: str) -> Path:
+        return cluster.folder / "logs" / f"{component}.log"
+
+    def environment(self, cluster: Cluster) -> dict[str, str]:
+        return {"ETCDCTL_ENDPOINTS": f"http://127.0.0.1:{kwokctl.port(cluster.folder, 'etcd')}"}
+
+    # -- nodes --------------------------------------------------------------------------------------------------
+
+    def add_node(self, cluster: Cluster, shape: NodeShape) -> None:
+        kwok.add(Kube(cluster.kubeconfig), [shape])
+
+    def remove_node(self, cluster: Cluster, name: str) -> None:
+        kwok.remove(Kube(cluster.kubeconfig), name)
+
+    def fail_node(self, cluster: Cluster, name: str) -> None:
+        kwok.fail(Kube(cluster.kubeconfig), name)
+
+    def recover_node(self, cluster: Cluster, name: str) -> None:
+        kwok.recover(Kube(cluster.kubeconfig), name)
+
+
+def _stopped_mark(cluster: Cluster, component: str) -> Path:
+    return cluster.folder / "pids" / f"{component}.stopped"
+
+
+def _processes_of(folder: Path) -> list[processes.Process]:
+    """Whatever runs for this cluster: the records, and what a crash left without one.
+
+    A component is known by its arguments: each names the cluster's own folder.
+    """
+    found = {process.pid: process for process in processes.recorded(folder).values() if processes.alive(process)}
+    for candidate in psutil.process_iter(["pid", "name", "cmdline", "uids"]):
+        words = candidate.info["cmdline"] or []
+        mine = candidate.info["uids"] and candidate.info["uids"].real == os.getuid()
+        if mine and candidate.pid not in found and any(f"{folder}/" in word for word in words):
+            name = Path(words[0]).name
+            if name in (*_ALL, "kwok", "kwokctl"):
+                found[candidate.pid] = processes.Process(name, candidate.pid, processes.birth(candidate.pid), tuple(words), "")
+    return list(found.values())

@@ -1,0 +1,81 @@
+"""Nodes simulated by KWOK: made, removed, failed and recovered through the API server alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from lab_helpers.clusters.provider import NodeShape
+from lab_helpers.kube import Kube, ready
+
+_FAKE = "kwok.x-k8s.io/node"  # KWOK manages just the nodes that carry this annotation with the value `fake`
+_LEASES = "kube-node-lease"
+_LOST = "lost-machine"
+
+
+def node(shape: NodeShape) -> dict[str, Any]:
+    """The Node object of a shape."""
+    labels = {
+        "kubernetes.io/hostname": shape.name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+        "type": "kwok",
+        **({"topology.kubernetes.io/zone": shape.zone} if shape.zone else {}),
+        **shape.labels,
+    }
+    room = {"cpu": str(shape.cpu), "memory": str(shape.memory), "pods": str(shape.pods)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": shape.name, "labels": labels, "annotations": {_FAKE: "fake", "node.alpha.kubernetes.io/ttl": "0"}},
+        "spec": {"taints": [_taint(text) for text in shape.taints]},
+        "status": {"allocatable": room, "capacity": room},
+    }
+
+
+def _taint(text: str) -> dict[str, str]:
+    key, _, effect = text.rpartition(":")
+    name, _, value = key.partition("=")
+    return {"key": name, "effect": effect, **({"value": value} if value else {})}
+
+
+def add(kube: Kube, shapes: Iterable[NodeShape]) -> None:
+    """Add nodes and return when all of them are Ready."""
+    shapes = list(shapes)
+    for shape in shapes:
+        kube.create(node(shape))
+    for shape in shapes:
+        kube.wait_for("node", shape.name, ready, deadline=60, what="Ready")
+
+
+def remove(kube: Kube, name: str) -> None:
+    """Take a node away; its Pods are deleted with it, as when a cloud takes the machine."""
+    kube.delete("node", name)
+    for pod in kube.list("pods", fields=f"spec.nodeName={name}"):
+        meta = pod["metadata"]
+        kube.raw("DELETE", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}", {"gracePeriodSeconds": 0})
+
+
+def fail(kube: Kube, name: str) -> None:
+    """End a node's heartbeats. KWOK looks after a node only while it holds the node's lease: somebody else takes it and
+    never renews it, so the node controller sees what it sees of a lost machine."""
+    lease = {"holderIdentity": _LOST, "leaseDurationSeconds": 10**8, "renewTime": _now()}
+    kube.patch("leases", name, {"spec": lease}, _LEASES)
+
+
+def recover(kube: Kube, name: str) -> None:
+    """Give the lease back: KWOK takes it and posts the node's status again; return when the node is Ready."""
+    kube.delete("leases", name, _LEASES)
+    kube.wait_for("node", name, ready, deadline=60, what="Ready")
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def release_leases(kube: Kube) -> None:
+    """Delete the leases of nodes that did not fail: a KWOK that starts would wait until those of its forerunner end (40 s)."""
+    for lease in kube.list("leases", _LEASES):
+        if lease["spec"].get("holderIdentity") != _LOST:
+            kube.delete("leases", lease["metadata"]["name"], _LEASES, wait=False)

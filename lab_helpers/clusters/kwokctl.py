@@ -1,0 +1,181 @@
+"""kwokctl's binary runtime: its configuration, and what it writes down. Facts: kwok v0.8.0, pkg/kwokctl/runtime/binary."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab_helpers import processes
+from lab_helpers.clusters.provider import Profile
+from lab_helpers.toolchain import version
+
+# Arguments that kwokctl sets itself: a patch must replace them. One that it does not set must not: kwokctl drops it.
+_SET_BY_KWOKCTL = {
+    "kube-controller-manager": {"node-monitor-period", "node-monitor-grace-period"},
+    "kwok-controller": {"manage-all-nodes", "node-lease-duration-seconds"},
+}
+
+_FAST_CLIENT = {"kube-api-qps": "500", "kube-api-burst": "1000"}
+
+
+def _arguments(folder: Path) -> dict[str, dict[str, str]]:
+    pki = folder / "pki"
+    return {
+        "kube-apiserver": {"service-cluster-ip-range": "10.96.0.0/16"},
+        "kube-controller-manager": {
+            **_FAST_CLIENT,
+            # kwokctl's default is five times slower than Kubernetes' own (1.32 and later: 5 s and 50 s).
+            "node-monitor-period": "5s",
+            "node-monitor-grace-period": "50s",
+            "cluster-signing-cert-file": f"{pki}/ca.crt",
+            "cluster-signing-key-file": f"{pki}/ca.key",
+            # A /24 for each node, for up to 16,384 nodes, clear of the services' range.
+            "allocate-node-cidrs": "true",
+            "cluster-cidr": "10.128.0.0/10",
+            # One instance each: an election would only make a restart wait 15 s for the old lease.
+            "leader-elect": "false",
+        },
+        "kube-scheduler": {**_FAST_CLIENT, "leader-elect": "false"},
+        "kwok-controller": {
+            "manage-all-nodes": "false",
+            "manage-nodes-with-annotation-selector": "kwok.x-k8s.io/node=fake",
+        },
+    }
+
+
+_AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        # What every idle cluster does all the time would bury what the learner does.
+        {"level": "None", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
+        {"level": "None", "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/metrics", "/version", "/openapi/*"]},
+        {"level": "None", "verbs": ["watch"]},
+        {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets", "serviceaccounts/token"]}]},
+        {"level": "Request", "verbs": ["create", "update", "patch", "delete"]},
+        {"level": "Metadata"},
+    ],
+}
+
+
+def create(data: Path, name: str, profile: Profile, paths: dict[str, Path]) -> None:
+    """Make keys and arguments and start every component; returns before they are healthy.
+
+    Raises:
+        ProgramError: kwokctl failed.
+    """
+    file = config_file(data, name)
+    policy = file.with_suffix(".audit.yaml")
+    try:
+        policy.write_text(yaml.safe_dump(_AUDIT_POLICY))
+        file.write_text(yaml.safe_dump(_configuration(data / "clusters" / name, profile, paths, policy)))
+        command: list[str | Path] = [paths["kwokctl"], "create", "cluster", "--name", name, "--config", file]
+        processes.run(command, env=environment(data), timeout=120)
+    finally:
+        policy.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
+
+
+def config_file(data: Path, name: str) -> Path:
+    """Where the configuration stands while kwokctl reads it."""
+    return data / "clusters" / f".{name}.yaml"
+
+
+def environment(data: Path) -> dict[str, str]:
+    """kwokctl's and the components' environment: nothing of the user's but PATH, HOME and the language."""
+    kept = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")}
+    # kwokctl adds a context to KUBECONFIG: a file of its own, never the user's.
+    return {**kept, "KWOK_WORKDIR": str(data), "KUBECONFIG": os.devnull, "NO_PROXY": "127.0.0.1,localhost"}
+
+
+def _configuration(folder: Path, profile: Profile, paths: dict[str, Path], policy: Path) -> dict[str, Any]:
+    binaries = {
+        "etcdBinary": "etcd",
+        "etcdctlBinary": "etcdctl",
+        "etcdutlBinary": "etcdutl",
+        "kubeApiserverBinary": "kube-apiserver",
+        "kubeControllerManagerBinary": "kube-controller-manager",
+        "kubeSchedulerBinary": "kube-scheduler",
+        "kwokControllerBinary": "kwok",
+        "kubectlBinary": "kubectl",
+    }
+    ports = (
+        "etcdPort",
+        "etcdPeerPort",
+        "kubeApiserverPort",
+        "kubeControllerManagerPort",
+        "kubeSchedulerPort",
+        "kwokControllerPort",
+    )
+    return {
+        "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+        "kind": "KwokctlConfiguration",
+        "options": {
+            "runtime": "binary",
+            "kubeVersion": f"v{version('kube-apiserver')}",
+            "etcdVersion": version("etcd"),
+            "bindAddress": "127.0.0.1",
+            "heartbeatFactor": 1,
+            "kubeAuditPolicy": str(policy),
+            "disableQPSLimits": False,
+            **{key: str(paths[program]) for key, program in binaries.items()},
+            **dict(zip(ports, _free_ports(len(ports)), strict=True)),
+        },
+        "componentsPatches": [
+            {"name": component, "extraArgs": _extra(component, {**arguments, **profile.arguments.get(component, {})})}
+            for component, arguments in {**{name: {} for name in profile.arguments}, **_arguments(folder)}.items()
+        ],
+    }
+
+
+def _extra(component: str, arguments: dict[str, str]) -> list[dict[str, Any]]:
+    replaced = _SET_BY_KWOKCTL.get(component, set())
+    return [
+        {"key": key, "value": str(value), **({"override": True} if key in replaced else {})} for key, value in arguments.items()
+    ]
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports below the range from which the kernel takes ports for outgoing connections: nobody gets them by chance."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randint(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in found:
+            found.append(port)
+    return found
+
+
+def components(folder: Path) -> list[dict[str, Any]]:
+    """The components as kwokctl wrote them down: name, binary, args, ports."""
+    path = folder / "kwok.yaml"
+    return _components(str(path), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _components(path: str, _changed: int) -> list[dict[str, Any]]:
+    # The file's first document; the Stages after it are long, and PyYAML is slow.
+    head = Path(path).read_text().partition("\n---\n")[0]
+    return list(yaml.safe_load(head)["components"])
+
+
+def port(folder: Path, component: str) -> int:
+    """The port on which a component answers health checks."""
+    item = next(entry for entry in components(folder) if entry["name"] == component)
+    return int(next(entry["port"] for entry in item["ports"] if entry["name"] in ("http", "https")))
+
+
+def pid(folder: Path, component: str) -> int:
+    """The process id that kwokctl wrote down."""
+    return int((folder / "pids" / f"{component}.pid").read_text())
