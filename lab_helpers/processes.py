@@ -149,9 +149,17 @@ def tail(log: str | Path, lines: int = 15) -> str:
 
 
 def run(
-    command: Sequence[str | Path], *, env: dict[str, str] | None = None, timeout: float = 60, cwd: Path | None = None
+    command: Sequence[str | Path],
+    *,
+    env: dict[str, str] | None = None,
+    timeout: float = 60,
+    cwd: Path | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> str:
     """Run a short program to its end; its standard output.
+
+    Args:
+        watch: called every 100 ms while the program runs; what it raises ends the program and goes on to the caller.
 
     Raises:
         ProgramError: it could not be executed, failed, or took longer than `timeout` seconds.
@@ -159,17 +167,31 @@ def run(
     words = [str(word) for word in command]
     name = Path(words[0]).name
     try:
-        done = subprocess.run(
-            words, env=env, cwd=cwd, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+        child = subprocess.Popen(
+            words, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
     except OSError as error:
         raise ProgramError(f"{name} could not be run.", error.strerror or "", "lab doctor") from None
-    except subprocess.TimeoutExpired as error:
-        said = (error.stderr or b"").decode(errors="replace") if isinstance(error.stderr, bytes) else error.stderr or ""
-        raise ProgramError(f"{name} did not end within {timeout:.0f} s.", said[-1500:], "lab doctor") from None
-    if done.returncode:
-        raise ProgramError(f"{name} failed (exit code {done.returncode}).", (done.stderr or done.stdout)[-1500:])
-    return done.stdout
+    end = time.monotonic() + timeout
+    try:
+        while True:
+            try:
+                output, said = child.communicate(timeout=0.1)
+                break
+            except subprocess.TimeoutExpired as late:
+                if time.monotonic() > end:
+                    seen = late.stderr or b""
+                    text = seen.decode(errors="replace") if isinstance(seen, bytes) else str(seen)
+                    raise ProgramError(f"{name} did not end within {timeout:.0f} s.", text[-1500:], "lab doctor") from None
+                if watch:
+                    watch()
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.communicate()
+    if child.returncode:
+        raise ProgramError(f"{name} failed (exit code {child.returncode}).", (said or output)[-1500:])
+    return output
 
 
 def free_port() -> int:
@@ -179,7 +201,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(ready: Callable[[], object], *, deadline: float, what: str, seen: Callable[[], object] | None = None) -> None:
+def wait_until(
+    ready: Callable[[], object],
+    *,
+    deadline: float,
+    what: str,
+    seen: Callable[[], object] | None = None,
+    next_step: str = "",
+) -> None:
     """Wait until `ready()` is true, asking every 50 ms at first and every 200 ms later.
 
     Raises:

@@ -12,7 +12,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +83,27 @@ def _xdg(variable: str, default: str) -> Path:
     # The XDG specification: a relative path in these variables is invalid and is ignored.
     base = Path(os.environ.get(variable, ""))
     return (base if base.is_absolute() else Path.home() / default) / APP
+
+
+def plain(folder: Path) -> Path:
+    """The folder by a name without white space: itself, or a link in a private folder of the temporary directory.
+
+    For programs that cannot take such a name: kwokctl 0.8.0 cuts its working directory at the first space.
+
+    Raises:
+        SettingError: the private folder belongs to somebody else.
+    """
+    if not any(letter.isspace() for letter in str(folder)):
+        return folder
+    writable(folder)
+    private = Path(tempfile.gettempdir()) / f"{APP}-{os.getuid()}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    if private.is_symlink() or private.stat().st_uid != os.getuid():
+        raise SettingError(f"{private} belongs to somebody else.", next_step="export TMPDIR=/a/folder/of/yours")
+    link = private / hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    if not link.is_symlink():
+        link.symlink_to(folder)
+    return link
 
 
 def writable(folder: Path) -> Path:

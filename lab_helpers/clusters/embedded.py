@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
+from filelock import FileLock
 
 from lab_helpers import processes, toolchain
 from lab_helpers.clusters import kwok, kwokctl
@@ -19,17 +21,13 @@ from lab_helpers.clusters.provider import COMPONENTS, Cluster, Clusters, NodeSha
 from lab_helpers.clusters.records import load, save
 from lab_helpers.errors import ClusterError, WaitTimeout
 from lab_helpers.kube import Kube
-from lab_helpers.settings import Settings, writable
+from lab_helpers.settings import Settings, plain, writable
 
 PROGRAMS = (*COMPONENTS, "etcdctl", "etcdutl", "kwok", "kwokctl", "kubectl")
 _ALL = (*COMPONENTS, "kwok-controller")
 _READY_SECONDS = 60.0
 
 Command = list[str]
-
-
-class _PortTaken(Exception):
-    """Somebody bound a port between our choice and the component's bind."""
 
 
 class Embedded:
@@ -40,8 +38,8 @@ class Embedded:
     simulated = "Nodes are simulated by KWOK: Pods are scheduled and shown as running, but no container starts."
 
     def __init__(self, settings: Settings) -> None:
-        self.data = settings.data
-        self.root = settings.data / "clusters"
+        self.data = plain(settings.data)
+        self.root = self.data / "clusters"
 
     def programs(self, profile: Profile) -> list[str]:
         return list(PROGRAMS)
@@ -49,24 +47,25 @@ class Embedded:
     # -- life of a cluster --------------------------------------------------------------------------------------
 
     def create(self, name: str, profile: Profile, say: Say) -> Cluster:
-        paths = toolchain.ensure(self.programs(profile))
+        paths = {program: plain(path.parent) / path.name for program, path in toolchain.ensure(self.programs(profile)).items()}
         writable(self.root)
-        if (self.root / name).exists():
-            raise ClusterError(f"There is a cluster {name!r} already.", next_step=f"lab reset {name}")
-        for attempt in (1, 2, 3):
-            try:
-                return self._create(name, profile, paths, say)
-            except _PortTaken:
-                self.delete(name)
-                if attempt == 3:
-                    raise ClusterError(
-                        f"{name}: three times a port was taken by another program.", next_step="lab doctor"
-                    ) from None
-                say("a port was taken meanwhile: again with others")
-            except BaseException:
-                self.delete(name)
-                raise
-        raise AssertionError("unreachable")
+        with self._lock(name):
+            if self.get(name):
+                raise ClusterError(f"There is a cluster {name!r} already.", next_step="lab clusters")
+            self._remove(name)  # half a cluster, whose launcher was killed
+            for _ in range(3):
+                try:
+                    return self._create(name, profile, paths, say)
+                except kwokctl.PortTaken:
+                    self._remove(name)
+                    say("a port was taken meanwhile: again with others")
+                except BaseException:
+                    self._remove(name)
+                    raise
+        raise ClusterError(f"Cluster {name}: three times a port was taken by another program.", next_step="lab doctor")
+
+    def _lock(self, name: str) -> FileLock:
+        return FileLock(writable(self.data / "locks") / f"cluster-{name}.lock")
 
     def _create(self, name: str, profile: Profile, paths: dict[str, Path], say: Say) -> Cluster:
         folder = self.root / name
@@ -109,9 +108,8 @@ class Embedded:
     def _raise_if_dead(self, cluster: Cluster) -> None:
         for name, process in processes.recorded(cluster.folder).items():
             if not processes.alive(process):
+                kwokctl.raise_if_port_taken(cluster.folder)
                 said = processes.tail(process.log)
-                if "address already in use" in said:
-                    raise _PortTaken
                 raise ClusterError(f"{name} ended while the cluster {cluster.name} started.", said, "lab doctor")
 
     def get(self, name: str) -> Cluster | None:
@@ -122,6 +120,10 @@ class Embedded:
         return [cluster for folder in folders if (cluster := load(folder, self.name))]
 
     def delete(self, name: str) -> None:
+        with self._lock(name):
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
         folder = self.root / name
         for process in _processes_of(folder):
             processes.stop(process, grace=0)  # its files go too: nothing is worth a farewell
@@ -152,7 +154,7 @@ class Embedded:
         if any(state == "unhealthy" for state in states.values()) or dead:
             self._wait_answers(cluster, [name for name in _ALL if states[name] != "stopped"], say)
 
-    def _wait_answers(self, cluster: Cluster, names: list[str], say: Say) -> None:
+    def _wait_answers(self, cluster: Cluster, names: Sequence[str], say: Say) -> None:
         if "etcd" not in names or "kube-apiserver" not in names:
             return  # without them nothing else can be healthy, and the learner stopped them
         for name in names:

@@ -46,7 +46,16 @@ def add(kube: Kube, shapes: Iterable[NodeShape]) -> None:
     for shape in shapes:
         kube.create(node(shape))
     for shape in shapes:
-        kube.wait_for("node", shape.name, ready, deadline=60, what="Ready")
+        kube.wait_for("node", shape.name, _usable, deadline=60, what="Ready")
+
+
+def _usable(item: dict[str, Any] | None) -> bool:
+    # Ready is not enough: until the controller manager has taken its taint away, no Pod goes there.
+    return (
+        item is not None
+        and ready(item)
+        and not any(taint["key"] == "node.kubernetes.io/not-ready" for taint in item["spec"].get("taints", []))
+    )
 
 
 def remove(kube: Kube, name: str) -> None:

@@ -24,6 +24,10 @@ _SET_BY_KWOKCTL = {
 _FAST_CLIENT = {"kube-api-qps": "500", "kube-api-burst": "1000"}
 
 
+class PortTaken(Exception):
+    """Somebody bound a port between our choice and the component's bind."""
+
+
 def _arguments(folder: Path) -> dict[str, dict[str, str]]:
     pki = folder / "pki"
     return {
@@ -69,6 +73,7 @@ def create(data: Path, name: str, profile: Profile, paths: dict[str, Path]) -> N
     """Make keys and arguments and start every component; returns before they are healthy.
 
     Raises:
+        PortTaken: somebody bound a port between our choice and the component's bind.
         ProgramError: kwokctl failed.
     """
     file = config_file(data, name)
@@ -77,10 +82,17 @@ def create(data: Path, name: str, profile: Profile, paths: dict[str, Path]) -> N
         policy.write_text(yaml.safe_dump(_AUDIT_POLICY))
         file.write_text(yaml.safe_dump(_configuration(data / "clusters" / name, profile, paths, policy)))
         command: list[str | Path] = [paths["kwokctl"], "create", "cluster", "--name", name, "--config", file]
-        processes.run(command, env=environment(data), timeout=120)
+        processes.run(command, env=environment(data), timeout=120, watch=lambda: raise_if_port_taken(data / "clusters" / name))
     finally:
         policy.unlink(missing_ok=True)
         file.unlink(missing_ok=True)
+
+
+def raise_if_port_taken(folder: Path) -> None:
+    """Raise PortTaken where a component's log says so; kwokctl itself would wait for minutes."""
+    for log in (folder / "logs").glob("*.log"):
+        if "address already in use" in processes.tail(log):
+            raise PortTaken
 
 
 def config_file(data: Path, name: str) -> Path:

@@ -1,0 +1,50 @@
+# Bare `make` prints what there is. Everything it needs comes by itself, but git, make and Python 3.11 or newer.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+.PHONY: help lab test bench soak lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make lab     set everything up and open JupyterLab"
+	@echo "make test    set everything up and run every test"
+	@echo "make bench   print this machine's figures"
+	@echo "make soak    100 create/delete cycles, 8 clusters at once: nothing may be left"
+	@echo "make lock    resolve requirements.lock again after a change of pyproject.toml"
+	@echo "make clean   end the lab's clusters, remove its state and the Python environment (programs stay; lab clean --all)"
+
+lab: $(VENV)/.ready
+	@$(BIN)/lab open
+
+test: $(VENV)/.ready
+	@$(BIN)/lab setup
+	$(BIN)/pytest
+
+bench: $(VENV)/.ready
+	@$(BIN)/lab setup
+	@$(BIN)/python -m tests.bench
+
+soak: $(VENV)/.ready
+	@$(BIN)/lab setup
+	@$(BIN)/python -m tests.bench --soak
+
+lock: $(VENV)/.ready
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --quiet -o requirements.lock
+
+clean:
+	@if [ -x $(BIN)/lab ]; then $(BIN)/lab clean; fi
+	rm -rf $(VENV)
+
+# uv comes from requirements.lock like everything else, by pip, with its hash; it then installs the rest.
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed. Seen: $$(python3 --version 2>&1)." \
+		"Next: install one, then: make PYTHON=/path/to/python3.12 lab"; exit 1; }
+	@echo "Python environment: about 100 packages into $(VENV) (a minute the first time)"
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "Next: install Python's venv module (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@awk '/^uv==/ {p=1} p {print} p && !/\\$$/ {exit}' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""EKS Lab: what notebooks import."""

@@ -1,0 +1,37 @@
+"""One cluster for the tests that only look; those that break one make their own by `make`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lab_helpers import settings
+from lab_helpers.clusters import NodeShape, Profile, provider
+from lab_helpers.kube import Kube
+
+NODES = tuple(NodeShape(f"node-{number}", zone=zone) for number, zone in enumerate("abc", 1))
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """(provider, cluster, Kube) of a cluster with three nodes."""
+    folder = Path(tempfile.mkdtemp(prefix="lab-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(folder / "data"))
+        maker = provider(settings.load())
+    cluster = maker.create("shared", Profile(NODES), lambda line: None)
+    yield maker, cluster, Kube(cluster.kubeconfig)
+    maker.delete("shared")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def maker(home):
+    """A provider with a state of its own; whatever it made is deleted."""
+    made = provider(settings.load())
+    yield made
+    for cluster in made.list():
+        made.delete(cluster.name)

@@ -1,0 +1,24 @@
+"""Fixtures for every test: no test sees the user's own settings, folders or credentials."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+
+
+@pytest.fixture
+def home(monkeypatch):
+    """A state of its own: data under a short path (unix sockets allow 100 characters), the user's programs' cache."""
+    folder = Path(tempfile.mkdtemp(prefix="lab-"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", CACHE)
+    for name in ("LAB_PROVIDER", "LAB_LABS", "KUBECONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,204 @@
+"""A lab's journey: one kernel on a fresh cluster, from the first cell to the last, each exercise in every way.
+
+`steps` says what will run, from the files alone; `Journey` runs it. At an exercise: the check of the untouched
+exercise must fail, after each known wrong answer it must fail with that answer's own message, after the solution it
+must pass, and once more. Every other cell runs clean, or raises where its tag says so.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from lab_helpers.teaching import lesson
+
+CELL_SECONDS, LAB_SECONDS = 120, 1200
+_CHECK = re.compile(r"""^check\(\s*["']([\w-]+)["']""", re.M)
+_SCENE = re.compile(r"""^scene\(\s*["']([\w-]+)["']""", re.M)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One cell to run.
+
+    Attributes:
+        name: unique in its lab: cell id and phase.
+        cell: id of the cell in whose place it runs.
+        source: what runs.
+        raises: the error that must come: "" none, "*" any, otherwise the name of its class.
+        message: what that error must say.
+    """
+
+    name: str
+    cell: str
+    source: str
+    raises: str = ""
+    message: str = ""
+
+
+def steps(folder: Path) -> list[Step]:
+    """Every step of a lab, in order."""
+    room = lesson.read(folder)
+    notebook = nbformat.read(room.notebook, as_version=4)
+    planned: list[Step] = []
+    scenes: dict[str, Step] = {}
+    exercise = None
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        tags = cell.metadata.get("tags", [])
+        if "exercise" in tags:
+            exercise = cell
+        elif "scene" in tags:
+            scenes[_SCENE.search(cell.source)[1]] = Step(f"{cell.id}: set the scene", cell.id, cell.source)
+        elif "check" in tags:
+            name = _CHECK.search(cell.source)[1]
+            planned += _answers(room.exercises[name], scenes.get(name), exercise, cell)
+        else:
+            raises = "*" if "raises-exception" in tags else ""
+            planned.append(Step(f"{cell.id}: run", cell.id, cell.source, raises))
+    return planned
+
+
+def _answers(exercise, scene, cell, check) -> list[Step]:
+    """The steps of one exercise: untouched, each wrong answer, the solution, once more."""
+    made: list[Step] = []
+
+    def attempt(phase: str, source: str, raises: str, message: str = "") -> None:
+        if scene:
+            made.append(Step(f"{exercise.id} · {phase} · scene", scene.cell, scene.source))
+        made.append(Step(f"{exercise.id} · {phase} · answer", cell.id, source))
+        made.append(Step(f"{exercise.id} · {phase} · check", check.id, check.source, raises, message))
+
+    attempt("untouched", cell.source, "CheckFailed", exercise.untouched)
+    for wrong in exercise.wrong:
+        attempt(f"wrong: {wrong.name}", wrong.answer, "CheckFailed", wrong.message)
+    attempt("solution", exercise.solution, "")
+    made.append(Step(f"{exercise.id} · once more · check", check.id, check.source))
+    return made
+
+
+@dataclass
+class Journey:
+    """One lab in one kernel, in a copy of its folder and a state of its own.
+
+    Attributes:
+        folder: the lab's folder in the repository.
+        cells: seconds that the cells took.
+        wall: seconds from the kernel's start to its end.
+    """
+
+    folder: Path
+    cells: float = 0.0
+    wall: float = 0.0
+    broken: str = ""
+    _open: list = field(default_factory=list)
+
+    def __enter__(self) -> Journey:
+        # Short, because unix sockets allow 100 characters.
+        self.home = Path(tempfile.mkdtemp(prefix="lab-"))
+        self.copy = self.home / "labs" / self.folder.name
+        shutil.copytree(self.folder, self.copy)
+        self.files = _files(self.copy)
+        self.notebook = nbformat.read(lesson.read(self.copy).notebook, as_version=4)
+        self.index = {cell.id: number for number, cell in enumerate(self.notebook.cells)}
+        self.client = NotebookClient(
+            self.notebook,
+            timeout=CELL_SECONDS,
+            kernel_name="python3",
+            interrupt_on_timeout=False,
+            force_raise_errors=True,
+            resources={"metadata": {"path": str(self.copy)}},
+        )
+        self.began = time.monotonic()
+        env = {**os.environ, "XDG_DATA_HOME": str(self.home / "data"), "LAB_LABS": str(self.home / "labs")}
+        self._kernel = self.client.setup_kernel(env=env)
+        self._kernel.__enter__()
+        return self
+
+    def run(self, step: Step) -> str:
+        """Run one step; empty, or what was wrong with it."""
+        if self.broken:
+            return f"not reached: {self.broken}"
+        left = LAB_SECONDS - (time.monotonic() - self.began)
+        self.client.timeout = max(1, min(CELL_SECONDS, left))
+        probe = nbformat.v4.new_code_cell(step.source, id=step.cell)
+        began = time.monotonic()
+        try:
+            self.client.execute_cell(probe, self.index[step.cell])
+        except CellTimeoutError:
+            self.broken = f"{step.name} took longer than {self.client.timeout:.0f} s"
+            return self.broken
+        except DeadKernelError:
+            self.broken = f"the kernel died in {step.name}"
+            return self.broken
+        except CellExecutionError as error:
+            return _verdict(step, error.ename, error.evalue, probe)
+        finally:
+            self.cells += time.monotonic() - began
+        return f"ran, but had to raise {step.raises}: {step.message}" if step.raises else ""
+
+    def leftovers(self) -> list[str]:
+        """What the lab left behind: processes, clusters, files."""
+        import psutil
+
+        left = [
+            f"process {p.pid}: {' '.join(p.info['cmdline'])[:120]}"
+            for p in psutil.process_iter(["cmdline"])
+            if _ours(p, self.home)
+        ]
+        left += [f"cluster {path.name}" for path in (self.home / "data" / "eks-lab" / "clusters").glob("*")]
+        left += [f"file {path}" for path in sorted(_files(self.copy) - self.files)]
+        return left
+
+    def __exit__(self, *_: object) -> None:
+        self._kernel.__exit__(None, None, None)
+        self.wall = time.monotonic() - self.began
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _ours(process, home: Path) -> bool:
+    words = process.info["cmdline"] or []
+    return any(f"{home}/data/" in word for word in words)
+
+
+def _files(folder: Path) -> set[str]:
+    skipped = ("__pycache__", ".ipynb_checkpoints")
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not any(part in skipped for part in path.parts)}
+
+
+def _verdict(step: Step, name: str, text: str, cell) -> str:
+    if not step.raises:
+        streams = "".join(output.get("text", "") for output in cell.outputs)
+        return f"raised {name}: {text}\n{streams[-1500:]}"
+    if step.raises not in ("*", name):
+        return f"wanted {step.raises}, got {name}: {text}"
+    if step.message and step.message not in text:
+        return f"wanted the message: {step.message}\ngot: {text}"
+    return ""
+
+
+def solved(folder: Path, target: Path) -> Path:
+    """A copy of the lab whose notebook holds every solution and whose checks may not raise; the notebook's path."""
+    shutil.copytree(folder, target)
+    room = lesson.read(target)
+    notebook = nbformat.read(room.notebook, as_version=4)
+    exercise = None
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "exercise" in tags:
+            exercise = cell
+        elif "check" in tags:
+            exercise.source = room.exercises[_CHECK.search(cell.source)[1]].solution
+            cell.metadata["tags"] = [tag for tag in tags if tag != "raises-exception"]
+    nbformat.write(notebook, room.notebook)
+    return room.notebook
