@@ -118,12 +118,16 @@ def _reap(pid: int) -> None:
 
 
 def stop(process: Process, *, grace: float = 5.0) -> None:
-    """End this very process: SIGTERM, after `grace` seconds SIGKILL; return when it is gone."""
+    """End this very process with its group: SIGTERM, after `grace` seconds SIGKILL; return when it is gone."""
     for sign, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
         if not alive(process):
             return
         try:
-            os.kill(process.pid, sign)
+            # A program that leads its group (as `start` makes them) takes its own children with it.
+            if os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, sign)
+            else:
+                os.kill(process.pid, sign)
         except ProcessLookupError:
             return
         end = time.monotonic() + patience

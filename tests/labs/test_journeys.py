@@ -8,26 +8,27 @@ from journey import Journey, steps
 from lab_helpers.settings import LABS
 
 ROOMS = sorted(path.parent for path in LABS.glob("*/lab.yaml"))
-PLAN = [(room, step) for room in ROOMS for step in steps(room)]
+PLAN = [(room, step) for room in ROOMS for step in [*steps(room), None]]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def journey(request, tally):
-    """The lab's one kernel; pytest keeps the steps of a lab together."""
+    """A lab's one kernel: pytest keeps all steps of a lab together, because they share this fixture's parameter."""
     with Journey(request.param) as running:
         yield running
     tally.lab(running)
 
 
 @pytest.mark.parametrize(
-    ("journey", "step"), PLAN, ids=[f"{room.name} · {step.name}" for room, step in PLAN], indirect=["journey"]
+    ("journey", "step"),
+    PLAN,
+    ids=[f"{room.name} · {step.name if step else 'nothing is left'}" for room, step in PLAN],
+    indirect=["journey"],
 )
 def test_step(journey, step, tally):
+    if step is None:
+        assert journey.leftovers() == []
+        return
     wrong = journey.run(step)
     assert not wrong, wrong
     tally.step(journey.folder.name, step)
-
-
-@pytest.mark.parametrize("journey", ROOMS, ids=[room.name for room in ROOMS], indirect=True)
-def test_nothing_is_left(journey):
-    assert journey.leftovers() == []

@@ -1,0 +1,20 @@
+"""Local programs: which ones, which version, where from. One folder per family holds its go.mod and go.sum.
+
+Clusters and teaching call `ensure`, `path` and `bin_folder`; whoever shows progress follows `status`.
+"""
+
+from __future__ import annotations
+
+from lab_helpers.toolchain.catalog import PROGRAMS, version
+from lab_helpers.toolchain.prepare import bin_folder, ensure, missing, path
+from lab_helpers.toolchain.status import SetupStatus
+
+__all__ = ["PROGRAMS", "SetupStatus", "bin_folder", "ensure", "missing", "path", "status", "version"]
+
+
+def status() -> SetupStatus:
+    """How far the set-up is, whichever process does it."""
+    from lab_helpers import settings
+    from lab_helpers.toolchain.status import read
+
+    return read(settings.load())

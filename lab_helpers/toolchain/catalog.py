@@ -1,0 +1,186 @@
+"""The one place with versions: which programs there are, where the official ones stand, how they are built.
+
+A test holds the versions to the go.mod files. Checksums are from the projects' published records (read 2026-11); where
+none is pinned, the checksum file that the project publishes beside the program is fetched and checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+HERE = Path(__file__).parent
+_VERSION_PACKAGE = "k8s.io/component-base/version"
+
+
+@dataclass(frozen=True)
+class Family:
+    """Programs that come from one Go module.
+
+    Attributes:
+        name: also the folder with go.mod and go.sum.
+        version: of the programs, without a leading v.
+        ldflags: the linker's flags.
+        folder: where go.mod and go.sum stand.
+        go: the oldest Go that builds it.
+    """
+
+    name: str
+    version: str
+    ldflags: str = "-s -w"
+    root: Path = HERE
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.name
+
+    @property
+    def go(self) -> str:
+        found = re.search(r"^go (\S+)", (self.folder / "go.mod").read_text(), re.M)
+        return found[1] if found else "1.26.0"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program.
+
+    Attributes:
+        name: what is typed.
+        family: where it comes from.
+        package: the Go package that is built.
+        url: the official file, with {os} and {arch}; empty: none is published.
+        member: the file's name inside the archive, with {os} and {arch}; empty: the file is the program.
+        sha256: `os/arch` → checksum of the file.
+        published: suffix of the checksum file beside it, for what is not pinned; empty: none.
+        systems: the operating systems for which it is published.
+        ask: arguments that print the version.
+        seconds: about how long a build takes on two cores, for the estimate of what is left.
+        megabytes: about how large it is.
+    """
+
+    name: str
+    family: Family
+    package: str
+    url: str = ""
+    member: str = ""
+    sha256: dict[str, str] = field(default_factory=dict)
+    published: str = ""
+    systems: tuple[str, ...] = ("linux",)
+    ask: tuple[str, ...] = ("--version",)
+    seconds: int = 20
+    megabytes: int = 60
+
+    @property
+    def key(self) -> str:
+        """What the program is made of: version, sums, flags and machine; another key is another program."""
+        parts = [self.family.version, self.package, self.family.ldflags, *machine()]
+        parts += [(self.family.folder / name).read_text() for name in ("go.mod", "go.sum")]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+    def official(self) -> str:
+        """The official file for this machine, or an empty text where none is published."""
+        system, arch = machine()
+        return self.url.format(os=system, arch=arch) if self.url and system in self.systems else ""
+
+
+def machine() -> tuple[str, str]:
+    """This machine in Go's words: ("linux", "amd64")."""
+    arch = platform.machine().lower()
+    return platform.system().lower(), {"x86_64": "amd64", "aarch64": "arm64"}.get(arch, arch)
+
+
+KUBERNETES = Family(
+    "kubernetes",
+    "1.36.3",
+    # Without these the API server says that it is v0.0.0.
+    f"-s -w -X {_VERSION_PACKAGE}.gitVersion=v1.36.3 -X {_VERSION_PACKAGE}.gitMajor=1 -X {_VERSION_PACKAGE}.gitMinor=36 "
+    f"-X {_VERSION_PACKAGE}.gitTreeState=clean -X {_VERSION_PACKAGE}.gitCommit=built-from-module",
+)
+ETCD = Family("etcd", "3.6.8")
+KWOK = Family("kwok", "0.8.0")
+
+_KUBERNETES_URL = "https://dl.k8s.io/release/v1.36.3/bin/{os}/{arch}/"
+_ETCD_URL = "https://github.com/etcd-io/etcd/releases/download/v3.6.8/etcd-v3.6.8-{os}-{arch}.tar.gz"
+_ETCD_SHA = {
+    "linux/amd64": "cf9cfe91a4856cb90eed9c99e6aee4b708db2c7888b88a6f116281f04b0ea693",
+    "linux/arm64": "438f56a700d17ce761510a3e63e6fa5c1d587b2dd4d7a22c179c09a649366760",
+}
+_KWOK_URL = "https://github.com/kubernetes-sigs/kwok/releases/download/v0.8.0/"
+
+
+def _kubernetes(name: str, seconds: int, megabytes: int, **more: object) -> Program:
+    fields = {"published": ".sha256", **more}
+    package = f"k8s.io/kubernetes/cmd/{name}"
+    return Program(
+        name,
+        KUBERNETES,
+        package,
+        _KUBERNETES_URL + name,
+        seconds=seconds,
+        megabytes=megabytes,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def _etcd(name: str, package: str, seconds: int, ask: tuple[str, ...]) -> Program:
+    member = f"etcd-v3.6.8-{{os}}-{{arch}}/{name}"
+    return Program(name, ETCD, package, _ETCD_URL, member, _ETCD_SHA, ask=ask, seconds=seconds, megabytes=25)
+
+
+def _kwok(name: str, seconds: int, sums: dict[str, str]) -> Program:
+    url = f"{_KWOK_URL}{name}-{{os}}-{{arch}}"
+    package = f"sigs.k8s.io/kwok/cmd/{name}"
+    return Program(name, KWOK, package, url, sha256=sums, systems=("linux", "darwin"), seconds=seconds, megabytes=80)
+
+
+# In the order in which they are built: what a first look needs comes first, and later ones share earlier ones' packages.
+PROGRAMS: dict[str, Program] = {
+    program.name: program
+    for program in (
+        _kubernetes(
+            "kubectl",
+            40,
+            60,
+            sha256={
+                "linux/amd64": "ebbd080e7c2e275093b55915722043257eb24004363e20acb3c4d71919f88336",
+                "linux/arm64": "3d86f24401c41ae5a46ac50eef8865fe891d3647d324a0836f6c63757a126e62",
+            },
+            systems=("linux", "darwin"),
+            ask=("version", "--client"),
+        ),
+        _etcd("etcd", "go.etcd.io/etcd/server/v3", 25, ("--version",)),
+        _etcd("etcdctl", "go.etcd.io/etcd/etcdctl/v3", 5, ("version",)),
+        _etcd("etcdutl", "go.etcd.io/etcd/etcdutl/v3", 3, ("version",)),
+        _kwok(
+            "kwok",
+            50,
+            {
+                "linux/amd64": "f5a4385a2ae1b9dd7f8acae18e002a75c0ebba124ae9d7259aa8dadb50711f46",
+                "linux/arm64": "628f7d277860f524a2a775c217adcc58828e7b59ab0933680315784f1b8b0e37",
+                "darwin/arm64": "69a064ec98d37844d9d742b5b28ff57825659a983ccc3e208daa6948b94d64ba",
+            },
+        ),
+        _kwok(
+            "kwokctl",
+            15,
+            {
+                "linux/amd64": "d5743166c657283d6e827c7c4c20cacfd9009fd94830f06718ca7b2c7099461f",
+                "linux/arm64": "5a642b27d3e975f36040d215640cd90fb4a63cb6fca0ad5865a61bcd9c81051b",
+                "darwin/arm64": "9323a59adb9c27854bd2a76652ad00258bcbb68acc40aba0dc21e362b67b7d6a",
+            },
+        ),
+        _kubernetes("kube-apiserver", 100, 90),
+        _kubernetes("kube-controller-manager", 30, 75),
+        _kubernetes("kube-scheduler", 10, 60),
+    )
+}
+
+
+@cache
+def version(name: str) -> str:
+    """The version of a program, without a leading v."""
+    return PROGRAMS[name].family.version

@@ -1,0 +1,58 @@
+"""Programs of the user's own: in the folder LAB_PROGRAMS, or on PATH. Only one of the right minor version is taken."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from lab_helpers.settings import Settings
+from lab_helpers.toolchain.catalog import Program
+
+
+def find(settings: Settings, program: Program) -> Path | None:
+    """The user's own program where its version fits, or None."""
+    return next((path for path in candidates(settings, program) if fits(settings, program, path)), None)
+
+
+def candidates(settings: Settings, program: Program) -> list[Path]:
+    """Where the user has a program of that name; links into the lab's cache are not theirs."""
+    places = [str(settings.programs)] if settings.programs else []
+    found = [shutil.which(program.name, path=place) for place in [*places, os.environ.get("PATH", "")]]
+    inside = settings.cache.resolve()
+    return [Path(path) for path in dict.fromkeys(found) if path and not Path(path).resolve().is_relative_to(inside)]
+
+
+def fits(settings: Settings, program: Program, path: Path) -> bool:
+    """Whether a program says that it is of the wanted minor version."""
+    want = program.family.version.rpartition(".")[0]
+    return version(settings, program, path).startswith(f"{want}.")
+
+
+def version(settings: Settings, program: Program, path: Path) -> str:
+    """The version that a program prints; asked once for each state of the file."""
+    memory = settings.cache / "own-versions.json"
+    try:
+        known: dict[str, str] = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        known = {}
+    stamp = path.stat()
+    key = f"{path}:{stamp.st_size}:{stamp.st_mtime_ns}"
+    if key not in known:
+        known[key] = printed(program, path)
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(json.dumps(known))
+    return known[key]
+
+
+def printed(program: Program, path: Path) -> str:
+    """The first version number in what a program prints of itself; empty where it does not start."""
+    try:
+        done = subprocess.run([path, *program.ask], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    found = re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)
+    return found[0] if found and done.returncode == 0 else ""
