@@ -63,6 +63,8 @@ _AUDIT_POLICY = {
         {"level": "None", "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/metrics", "/version", "/openapi/*"]},
         {"level": "None", "verbs": ["watch"]},
         {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets", "serviceaccounts/token"]}]},
+        # The answer holds the name that the API server gives to a Pod made from a template.
+        {"level": "RequestResponse", "verbs": ["create"], "resources": [{"group": "", "resources": ["pods"]}]},
         {"level": "Request", "verbs": ["create", "update", "patch", "delete"]},
         {"level": "Metadata"},
     ],

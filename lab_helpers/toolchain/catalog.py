@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
-_VERSION_PACKAGE = "k8s.io/component-base/version"
 
 
 @dataclass(frozen=True)
@@ -93,13 +92,16 @@ def machine() -> tuple[str, str]:
     return platform.system().lower(), {"x86_64": "amd64", "aarch64": "arm64"}.get(arch, arch)
 
 
-KUBERNETES = Family(
-    "kubernetes",
-    "1.36.3",
-    # Without these the API server says that it is v0.0.0.
-    f"-s -w -X {_VERSION_PACKAGE}.gitVersion=v1.36.3 -X {_VERSION_PACKAGE}.gitMajor=1 -X {_VERSION_PACKAGE}.gitMinor=36 "
-    f"-X {_VERSION_PACKAGE}.gitTreeState=clean -X {_VERSION_PACKAGE}.gitCommit=built-from-module",
-)
+def _kubernetes_flags(version: str) -> str:
+    # Kubernetes' own build sets both. Without the first the API server says that it is v0.0.0, without the second
+    # every program says so in its User-Agent.
+    major, minor, _ = version.split(".")
+    values = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean", "gitCommit": "module"}
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return " ".join(["-s -w", *(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())])
+
+
+KUBERNETES = Family("kubernetes", "1.36.3", _kubernetes_flags("1.36.3"))
 ETCD = Family("etcd", "3.6.8")
 KWOK = Family("kwok", "0.8.0")
 
