@@ -6,6 +6,7 @@ The providers' own modules are private to this room.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,8 +37,9 @@ def environment(cluster: Cluster | None, of: Provider, programs: Path, base: Map
     """
     base = os.environ if base is None else base
     env = {key: value for key, value in base.items() if not key.startswith(_SCRUBBED)}
-    path = [entry for entry in env.get("PATH", "").split(os.pathsep) if entry != str(programs)]
-    env["PATH"] = os.pathsep.join([str(programs), *path])
+    first = [str(programs), str(Path(sys.executable).parent)]  # the lab's programs, and the `lab` command itself
+    path = [entry for entry in env.get("PATH", "").split(os.pathsep) if entry not in first]
+    env["PATH"] = os.pathsep.join([*first, *path])
     env["AWS_EC2_METADATA_DISABLED"] = "true"
     # Programs in Python send even 127.0.0.1 through an inherited proxy.
     for variable in ("NO_PROXY", "no_proxy"):
