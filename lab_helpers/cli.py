@@ -1,0 +1,219 @@
+"""The `lab` command."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from lab_helpers import clusters, processes, toolchain
+from lab_helpers import settings as settings_module
+from lab_helpers.errors import ClusterError, LabError
+from lab_helpers.teaching import jupyter, lesson, progress, rehearsal
+from lab_helpers.teaching.ownership import Ownership
+from lab_helpers.toolchain.diagnose import diagnose
+from lab_helpers.toolchain.status import SetupStatus
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="EKS Lab: Kubernetes and Amazon EKS, hands on, offline.")
+out = Console(soft_wrap=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LabName = Annotated[str, typer.Argument(help="A lab's name or number; `lab list` shows them.")]
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what is here, what is missing, and what to type."""
+    rows = diagnose()
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows], indent=1))
+    else:
+        table = Table("", "what", "found", "needed", "what to type", box=None)
+        for row in rows:
+            mark = "[green]✓[/green]" if row.ok else "[red]✗[/red]"
+            table.add_row(mark, *(escape(text) for text in (row.what, row.found, row.needed, row.next_step)))
+        out.print(table)
+    raise typer.Exit(0 if all(row.ok for row in rows) else 1)
+
+
+@app.command()
+def setup() -> None:
+    """Find, download or build every program; goes on where it was interrupted."""
+    todo = toolchain.missing(toolchain.PROGRAMS)
+    for row in diagnose() if not todo else []:
+        if not row.ok and row.what in toolchain.PROGRAMS:
+            todo.append(row.what)  # changed since it was made: the thorough look found it
+    if not todo:
+        out.print(f"All {len(toolchain.PROGRAMS)} programs are ready.")
+        return
+    out.print(f"Preparing {len(todo)} programs: {', '.join(todo)}. Ctrl-C stops it; lab setup goes on.")
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), TextColumn("{task.fields[note]}"))
+    began = time.monotonic()
+    with Progress(*columns, console=out) as bars:
+        tasks = {name: bars.add_task(name, total=1.0, note="waiting") for name in todo}
+
+        def show(now: SetupStatus) -> None:
+            for name, line in now.lines.items():
+                if name in tasks:
+                    left = f"about {line.left:.0f} s left" if line.left else line.note
+                    note = f"{line.state}, {left}" if line.state != "ready" else line.note
+                    bars.update(tasks[name], completed=line.share, note=note)
+
+        toolchain.ensure(todo, say=lambda line: bars.console.print(f" • {escape(line)}"), show=show)
+        for task in tasks.values():
+            bars.update(task, completed=1.0)
+    out.print(f"All {len(toolchain.PROGRAMS)} programs are ready, after {time.monotonic() - began:.0f} s.")
+
+
+@app.command("list")
+def list_labs(as_json: Json = False) -> None:
+    """List the labs with minutes and progress."""
+    rows = []
+    for room in lesson.every():
+        done = [name for name in progress.passed(room.name) if name in room.exercises]
+        wrong = sum(len(exercise.wrong) for exercise in room.exercises.values())
+        row = {"lab": room.name, "title": room.title, "minutes": room.minutes, "exercises": len(room.exercises)}
+        rows.append({**row, "passed": len(done), "wrong_answers": wrong})
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table("lab", "title", "minutes", "exercises passed", box=None)
+    for row in rows:
+        table.add_row(str(row["lab"]), escape(str(row["title"])), str(row["minutes"]), f"{row['passed']} of {row['exercises']}")
+    out.print(table)
+
+
+@app.command("open")
+def open_jupyter(
+    name: Annotated[str, typer.Argument(help="A lab's name or number.")] = "00-start-here",
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    port: Annotated[int, typer.Option(help="The first port to try.")] = 8888,
+) -> None:
+    """Open JupyterLab at a lab; programs still missing are prepared in the background."""
+    room, settings = lesson.named(name), settings_module.load()
+    jupyter.prepare_in_background(settings)
+    process, url = jupyter.start(settings, port)
+    address = jupyter.page(url, room.notebook, settings.labs)
+
+    def said() -> None:
+        opened = browser and jupyter.browse(address)
+        out.print(f"JupyterLab is {'open in your browser' if opened else 'ready: open this address in your browser'}:\n")
+        print(f"  {address}\n", flush=True)
+        out.print("It stays until you press Ctrl-C here. Clusters that labs made go on; lab clean ends them.")
+
+    jupyter.follow(process, said)
+
+
+@app.command()
+def check(name: LabName) -> None:
+    """Run your own notebook of a lab without a browser, in a cluster of its own, and report each exercise."""
+    room = lesson.named(name)
+    with out.status("") as busy:
+        verdicts = rehearsal.rehearse(room, lambda cell: busy.update(f"{room.name}: {cell}"))
+    for verdict in verdicts:
+        mark = "[green]✓[/green]" if verdict.passed else "[red]✗[/red]"
+        out.print(f"{mark} {verdict.exercise}")
+        if verdict.said:
+            out.print("    " + escape(verdict.said.replace("\n", "\n    ")), highlight=False)
+    good = sum(verdict.passed for verdict in verdicts)
+    out.print(f"{good} of {len(verdicts)} exercises passed.")
+    raise typer.Exit(0 if good == len(verdicts) else 1)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def shell(context: typer.Context, name: LabName) -> None:
+    """Open a terminal, or run one command (after --), in a lab's environment: what its notebook sees."""
+    room, settings = lesson.named(name), settings_module.load()
+    maker = clusters.provider(settings)
+    programs = [*(maker.programs(room.profile) if room.profile else ["kubectl"]), *room.programs]
+    toolchain.ensure(programs, say=lambda line: print(f" • {line}", file=sys.stderr))
+    cluster = maker.get(room.name) if room.profile else None
+    if room.profile and cluster is None:
+        raise ClusterError(
+            f"{room.name} is not open.", next_step=f"open it first: lab open {room.name}, and run its first cell"
+        )
+    env = clusters.environment(cluster, maker, toolchain.bin_folder(dict.fromkeys(programs)))
+    if context.args:
+        raise typer.Exit(subprocess.run(context.args, env=env).returncode)
+    print(f"The environment of {room.name}; exit or Ctrl-D ends it.")
+    raise typer.Exit(subprocess.run([os.environ.get("SHELL", "bash")], env=env, cwd=room.folder).returncode)
+
+
+@app.command()
+def reset(name: LabName) -> None:
+    """End a lab's cluster; its next opening makes a new one. Progress stays."""
+    room, settings = lesson.named(name), settings_module.load()
+    owner = Ownership(settings, room.name)
+    try:
+        clusters.provider(settings).delete(room.name)
+    finally:
+        owner.release()
+    out.print(f"The cluster of {room.name} is gone; the next open_lab makes a new one.")
+
+
+@app.command("clusters")
+def list_clusters(as_json: Json = False) -> None:
+    """List the clusters that exist, with the health of their components."""
+    maker = clusters.provider(settings_module.load())
+    found = [(cluster, maker.health(cluster)) for cluster in maker.list()]
+    if as_json:
+        rows = [{"cluster": cluster.name, "provider": cluster.provider, "health": health} for cluster, health in found]
+        print(json.dumps(rows, indent=1))
+    elif not found:
+        out.print("No clusters.")
+    else:
+        table = Table("cluster", "provider", "state", box=None)
+        for cluster, health in found:
+            bad = [f"{name} {state}" for name, state in health.items() if state != "running"]
+            down = set(health.values()) <= {"dead", "stopped"}
+            state = "stopped: open its lab to start it again" if down else ", ".join(bad) or "running"
+            table.add_row(cluster.name, cluster.provider, state)
+        out.print(table)
+
+
+@app.command()
+def clean(everything: Annotated[bool, typer.Option("--all", help="Also the programs and your progress.")] = False) -> None:
+    """End everything that the lab runs and remove its state; programs and progress stay without --all."""
+    settings = settings_module.load()
+    maker = clusters.provider(settings)
+    names = [path.name for path in (settings.data / "clusters").glob("*") if path.is_dir()]
+    for name in names:
+        maker.delete(name)
+    for folder in (settings.data / "jupyter", settings.cache, settings.cache / "build"):
+        for process in processes.recorded(folder).values():
+            processes.stop(process)
+    for path in settings.data.glob("*"):
+        if everything or not path.name.startswith("progress"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if everything:
+        shutil.rmtree(settings.cache, ignore_errors=True)
+        shutil.rmtree(settings.data, ignore_errors=True)
+    kept = "" if everything else f" Kept: programs in {settings.cache}, progress in {settings.data}."
+    out.print(f"{len(names)} clusters ended; nothing of the lab runs.{kept}")
+
+
+def main() -> None:
+    """Run the command; an error is a few readable lines and exit code 1."""
+    try:
+        app()
+    except LabError as error:
+        Console(stderr=True, soft_wrap=True).print(escape(error.text()), style="red", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
