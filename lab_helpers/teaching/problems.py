@@ -8,7 +8,7 @@ import re
 from lab_helpers.teaching.lesson import Lesson
 
 _CALL = r"""{name}\(\s*["']([\w-]+)["']"""
-_REMEDY = re.compile(r"(?m)^\s*!?\s*(kubectl|lab\.|aws|eksctl)\s")
+_REMEDY = re.compile(r"\A\s*!?\s*(kubectl|lab\.|aws|eksctl)\s")
 
 
 def problems(lesson: Lesson) -> list[str]:

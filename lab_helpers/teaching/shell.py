@@ -13,31 +13,36 @@ import fcntl
 import os
 import pty
 import re
+import select
 import shutil
 import signal
 import struct
 import subprocess
 import sys
 import termios
-import threading
+import time
 from typing import Any
 
-from lab_helpers.errors import CommandFailed
+from lab_helpers.errors import CommandFailed, LabError
 
 FINE = {0, 141}  # 141: `command | head` closed the pipe
 COLUMNS, GRACE, TAIL = 120, 2.0, 4000
 last_failure = ""
-"""What the last failed command said, for `lab.last_error`."""
+"""What the last failed command or cell said, for `lab.last_error`."""
 
 _PROGRAMS = ("kubectl", "etcdctl", "etcdutl", "kwokctl", "lab", "curl", "jq", "grep")
+_ALONE = re.compile(r"\s*(cd|export|source|alias)\b[^;&|\n]*$")
+_REMEDIES = {"cd": "%cd PATH", "export": "%env NAME=value", "source": "%%bash, with both lines in one cell", "alias": "%alias"}
+_EDITOR = re.compile(r"^\s*(kubectl\b[^;&|]*\sedit\b|(vi|vim|nano|emacs|less|more|top|htop)\b)")
 
 
-def run(command: str, *, terminal: bool = True, echo: bool = True, strict: str = "set -o pipefail") -> tuple[int, str]:
-    """Run a command in bash, its output live on stdout.
+def run(command: str, *, terminal: bool = True, echo: bool = True, errexit: bool = False) -> tuple[int, str]:
+    """Run a command in bash, its output live on stdout. Nothing of it outlives the call.
 
     Args:
         terminal: give it a terminal, so that programs colour their output and flush each line.
         echo: write the output through; otherwise it is only returned.
+        errexit: end at the first command that fails (bash -e).
 
     Returns:
         Exit code, and the last 4,000 characters of output (all of it where nothing is echoed).
@@ -52,91 +57,152 @@ def run(command: str, *, terminal: bool = True, echo: bool = True, strict: str =
         modes[1] &= ~termios.OPOST  # no \r\n in the stored output
         termios.tcsetattr(theirs, termios.TCSANOW, modes)
     env = {**os.environ, "COLUMNS": str(COLUMNS), "PAGER": "cat", "TERM": "xterm-256color" if terminal else "dumb"}
-    words = ["bash", "-c", f"{strict}\n{command}"]
+    words = ["bash", *(["-e"] if errexit else []), "-o", "pipefail", "-c", command]
     child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=env, start_new_session=True)
     os.close(theirs)
-    text, stopped = _stream(child, ours, echo)
-    if stopped:
+    stream = _Stream(child, ours, echo)
+    try:
+        while True:
+            try:
+                if not stream.step():
+                    break
+            except KeyboardInterrupt:  # wherever it struck: the loop goes on until the command has ended
+                stream.interrupt()
+    finally:
+        os.close(ours)
+    if stream.stop_by:
         raise KeyboardInterrupt(command.strip())
-    return child.wait(), text
+    return child.wait(), stream.text
 
 
-def _stream(child: subprocess.Popen[bytes], ours: int, echo: bool) -> tuple[str, bool]:
-    decoder, text, stopped = codecs.getincrementaldecoder("utf-8")("replace"), "", False
-    while True:
+class _Stream:
+    """One command's output on its way to the cell."""
+
+    def __init__(self, child: subprocess.Popen[bytes], ours: int, echo: bool) -> None:
+        self.text, self.stop_by = "", 0.0
+        self._child, self._ours, self._echo = child, ours, echo
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def step(self) -> bool:
+        """Pass on what is there; False when the command is over."""
+        if self.stop_by and time.monotonic() > self.stop_by:
+            self._signal(signal.SIGKILL)
+        if not select.select([self._ours], [], [], 0.1)[0]:
+            if self._child.poll() is None or select.select([self._ours], [], [], 0)[0]:
+                return True
+            # bash has ended and somebody still holds its output: what it left in the background ends with it.
+            self._signal(signal.SIGKILL)
+            return False
         try:
-            chunk = os.read(ours, 65536)
+            chunk = os.read(self._ours, 65536)
         except OSError:  # EIO: the last writer of the terminal closed it
-            break
-        except KeyboardInterrupt:
-            _kill(child, signal.SIGKILL if stopped else signal.SIGINT)
-            threading.Timer(GRACE, _kill, [child, signal.SIGKILL]).start()
-            stopped = True
-            continue
-        if not chunk:
-            break
-        new = decoder.decode(chunk)
-        if echo:
+            chunk = b""
+        new = self._decoder.decode(chunk, final=not chunk)
+        self.text = (self.text + new)[-TAIL:] if self._echo else self.text + new
+        if self._echo and new:
             sys.stdout.write(new)
             sys.stdout.flush()
-        text = (text + new)[-TAIL:] if echo else text + new
-    os.close(ours)
-    child.wait()
-    return text, stopped
+        if not chunk:
+            self._wait()
+        return bool(chunk)
 
+    def interrupt(self) -> None:
+        """The Stop button: ask; pressed again, insist."""
+        self._signal(signal.SIGKILL if self.stop_by else signal.SIGINT)
+        self.stop_by = time.monotonic() + GRACE
 
-def _kill(child: subprocess.Popen[bytes], sign: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        if child.poll() is None:
-            os.killpg(child.pid, sign)
+    def _wait(self) -> None:
+        # It closed its output and still runs (`exec >&-`): it ends by itself, or by Stop.
+        while self._child.poll() is None:
+            if self.stop_by and time.monotonic() > self.stop_by:
+                self._signal(signal.SIGKILL)
+            time.sleep(0.02)
+
+    def _signal(self, sign: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, sign)
 
 
 def failure(command: str, code: int, tail: str) -> CommandFailed:
     """The error for a command that ended badly."""
     what = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
     seen = f"$ {command.strip()[:300]}\n{tail.strip()[-600:]}"
-    return CommandFailed(f"The command failed ({what}).", seen, _advice(command, code, tail), code=code)
+    return CommandFailed(f"The command failed ({what}).", seen, _advice(code, tail), code=code)
 
 
-def _advice(command: str, code: int, tail: str) -> str:
-    if code == 127 and (match := re.search(r"(\S+): command not found", tail)):
+def _advice(code: int, tail: str) -> str:
+    if code == 127 and (match := re.search(r"bash: (?:line \d+: )?([^\s:]+): ", tail)):
         name = match[1]
         near = difflib.get_close_matches(name, [program for program in _PROGRAMS if shutil.which(program)], 1, 0.6)
-        return f"did you mean {near[0]}?" if near else f"{name} is not on this machine: lab doctor"
+        if near:
+            return f"did you mean {near[0]}?"
+        return f"this lab brings no program {name}, and it is not on this machine: lab doctor shows what is here"
     if "connection refused" in tail.lower() or "was refused - did you specify" in tail:
+        if os.environ.get("KUBECONFIG", os.devnull) == os.devnull:
+            return "no lab with a cluster is open in this notebook: run its first cell, lab = open_lab(…)"
         return "the API server does not answer: lab.health() says which component is down, lab.reset() makes a new cluster"
-    if re.match(r"\s*cd(\s|$)", command):
-        return "a cd in a `!` line ends with that line; %cd stays"
     return "read the program's last line; the cell can be changed and run again"
 
 
+def _refuse(command: str) -> None:
+    """Say so where a command cannot do in a `!` line what it does in a terminal."""
+    if match := _ALONE.match(command):
+        raise CommandFailed(f"A {match[1]} in a `!` line ends with that line.", f"$ {command.strip()}", _REMEDIES[match[1]])
+    if re.search(r"(?<!&)&\s*$", command):
+        remedy = "drop the & at the end; in a terminal it is fine"
+        raise CommandFailed("A command in the background would outlive its cell.", f"$ {command.strip()}", remedy)
+    if match := _EDITOR.match(command):
+        remedy = "open a terminal (lab shell LAB); for objects: kubectl patch, kubectl apply, kubectl set"
+        raise CommandFailed("An editor or pager needs a terminal of its own.", f"$ {command.strip()}", remedy)
+
+
 def install(shell: Any) -> None:
-    """Make this kernel's `!`, `x = !…` and `%%bash` the lab's own."""
+    """Make this kernel's `!`, `x = !…` and `%%bash` the lab's own. Once is enough, more does no harm."""
     from IPython.utils.text import SList
 
-    def finish(command: str, code: int, tail: str) -> None:
-        global last_failure
+    if getattr(shell.system, "lab", False):
+        return
+
+    def finish(command: str, code: int, tail: str, fine: bool = False) -> None:
         shell.user_ns["_exit_code"] = code
-        if code not in FINE:
-            last_failure = tail
-            raise failure(command, code, tail)
+        if code not in FINE and not fine:
+            error = failure(command, code, tail)
+            _remember(error, tail)
+            raise error
 
     def system(command: str) -> None:
-        if re.search(r"(?<!&)&\s*$", command):
-            raise CommandFailed(
-                "A command in the background would outlive its cell.",
-                f"$ {command}",
-                "drop the & at the end; in a terminal it is fine",
-            )
+        _refuse(command)
         finish(command, *run(command))
 
     def getoutput(command: str, split: bool = True, depth: int = 0) -> Any:
+        _refuse(command)
         code, output = run(command, terminal=False, echo=False)
         finish(command, code, output)
         return SList(output.splitlines()) if split else output
 
     def bash(line: str, cell: str) -> None:
-        finish(cell, *run(cell, strict="set -eo pipefail"))
+        """%%bash: the cell in bash, with -e and pipefail. Option: --no-raise-error."""
+        options = set(line.split())
+        if unknown := options - {"--no-raise-error"}:
+            raise CommandFailed(f"%%bash has no option {sorted(unknown)[0]}.", line, "%%bash, or %%bash --no-raise-error")
+        finish(cell, *run(cell, errexit=not options), fine=bool(options))
 
+    def remember(result: Any) -> None:
+        if error := result.error_in_exec or result.error_before_exec:
+            _remember(error)
+
+    system.lab = True  # type: ignore[attr-defined]
     shell.system, shell.getoutput = system, getoutput  # what `!command` and `x = !command` compile to
-    shell.register_magic_function(bash, "cell", "bash")
+    for name in ("bash", "sh"):
+        shell.register_magic_function(bash, "cell", name)
+    shell.events.register("post_run_cell", remember)
+
+
+_remembered: BaseException | None = None
+
+
+def _remember(error: BaseException, said: str = "") -> None:
+    global last_failure, _remembered
+    if error is not _remembered:
+        own = error.text() if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+        last_failure, _remembered = said.strip() or own, error

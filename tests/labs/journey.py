@@ -59,7 +59,8 @@ def steps(folder: Path) -> list[Step]:
         if "exercise" in tags:
             exercise = cell
         elif "scene" in tags:
-            scenes[_SCENE.search(cell.source)[1]] = Step(f"{cell.id}: set the scene", cell.id, cell.source)
+            scenes[_SCENE.search(cell.source)[1]] = Step(f"{cell.id}: run", cell.id, cell.source)
+            planned.append(scenes[_SCENE.search(cell.source)[1]])
         elif "check" in tags:
             name = _CHECK.search(cell.source)[1]
             planned += _answers(room.exercises[name], scenes.get(name), exercise, cell)

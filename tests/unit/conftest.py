@@ -1,0 +1,89 @@
+"""Real kernels for the tests of what notebooks see."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+
+@dataclass
+class Ran:
+    """What a cell left behind.
+
+    Attributes:
+        text: what it printed.
+        error: the class of its error, or empty.
+        panels: its displays, each a dict of MIME type → content.
+    """
+
+    text: str
+    error: str
+    panels: list[dict[str, Any]]
+
+    @property
+    def words(self) -> str:
+        """Everything a reader of plain text sees."""
+        return self.text + "\n".join(str(panel.get("text/plain", "")) for panel in self.panels)
+
+
+class Kernel:
+    """One kernel without a browser."""
+
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        self.folder = folder
+        self._notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell()])
+        resources = {"metadata": {"path": str(folder)}}
+        options = {"kernel_name": "python3", "timeout": 60, "resources": resources, "force_raise_errors": True}
+        self._client = NotebookClient(self._notebook, **options)
+        self._context = self._client.setup_kernel(env={**os.environ, **env}, cleanup_kc=True)
+        self._context.__enter__()
+
+    def run(self, source: str) -> Ran:
+        """Run one cell."""
+        cell = nbformat.v4.new_code_cell(source)
+        error = ""
+        try:
+            self._client.execute_cell(cell, 0)
+        except CellExecutionError as failed:
+            error = failed.ename
+        text = "".join(output["text"] for output in cell.outputs if output["output_type"] == "stream")
+        kinds = ("display_data", "execute_result")
+        return Ran(text, error, [output["data"] for output in cell.outputs if output["output_type"] in kinds])
+
+    def interrupt(self) -> None:
+        """The Stop button."""
+        os.kill(self._client.km.provisioner.process.pid, 2)
+
+    @staticmethod
+    def until(holds: Callable[[], object], deadline: float = 30) -> None:
+        """Wait for a condition."""
+        end = time.monotonic() + deadline
+        while not holds():
+            assert time.monotonic() < end, "it did not come true in time"
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        self._context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory):
+    """Start a kernel in a folder of its own, or in the one that is named."""
+    made: list[Kernel] = []
+
+    def start(folder: Path | None = None, **env: str) -> Kernel:
+        made.append(Kernel(folder or tmp_path_factory.mktemp("kernel"), env))
+        return made[-1]
+
+    yield start
+    for kernel in made:
+        kernel.close()
