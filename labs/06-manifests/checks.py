@@ -197,7 +197,9 @@ def one_base_two_overlays(lab: Lab) -> None:
     """What runs in dev and prod is what the ticket's table says, and a change of the base would reach both."""
     for stage, wanted in STAGES.items():
         seen = _stage(lab, stage)
-        wrong = [f"{key} is {seen.get(key)}, wanted {value}" for key, value in wanted.items() if seen.get(key) != value]
+        wrong = [
+            f"{key} is {seen.get(key, 'not set')}, wanted {value}" for key, value in wanted.items() if seen.get(key) != value
+        ]
         if wrong:
             raise CheckFailed(
                 f"In {stage}, {wrong[0]}.",
