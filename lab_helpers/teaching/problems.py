@@ -32,9 +32,8 @@ def _notebook(lesson: Lesson, cells: list[dict]) -> list[str]:  # type: ignore[t
     text = ["".join(cell["source"]) for cell in cells]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     said = []
-    heads = sum(
-        len(re.findall(r"(?m)^# ", source)) for cell, source in zip(cells, text, strict=True) if cell["cell_type"] != "code"
-    )
+    prose = [source for cell, source in zip(cells, text, strict=True) if cell["cell_type"] == "markdown"]
+    heads = sum(len(re.findall(r"(?m)^# ", re.sub(r"(?ms)^```.*?^```", "", source))) for source in prose)
     if heads != 1:
         said.append(f"{where}: {heads} headings of level 1: one notebook, one title.")
     if not 15 <= len(code) <= 45:
@@ -77,6 +76,8 @@ def _exercises(lesson: Lesson, cells: list[dict]) -> list[str]:  # type: ignore[
             said.append(f"{where}: a hint of {name} gives the command: point at where it can be found.")
         if len(exercise.wrong) < 2:
             said.append(f"{where}: {name} has {len(exercise.wrong)} wrong answers: two or more that people really give.")
+        if not exercise.solution.strip():
+            said.append(f"{where}: {name} has no solution.")
         if any(not wrong.message.strip() for wrong in exercise.wrong):
             said.append(f"{where}: a wrong answer of {name} has no message.")
         if len(re.findall(r"(?i)\bEKS\b", exercise.debrief)) < 1:

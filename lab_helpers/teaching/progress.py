@@ -23,37 +23,48 @@ def path() -> Path:
 
 
 def read() -> Table:
-    """Everything that is on record: lab → {passed, hints, solutions, predictions, answers, attempts}."""
+    """Everything on record: lab → {passed, hints, solutions, predictions, answers, attempts}; empty if it is unreadable."""
+    return _parse(path()) or {}
+
+
+def _parse(file: Path) -> Table | None:
+    """The file's content; None where it is none of ours."""
     try:
-        found = json.loads(path().read_text())
-        return found if isinstance(found, dict) else {}
+        found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):
-        aside = path().with_suffix(f".broken-{int(time.time())}.json")
-        with contextlib.suppress(OSError):
-            path().replace(aside)
-            print(f"The progress file could not be read. It is kept as {aside}; a new one begins.", file=sys.stderr)
-        return {}
+        return None
+    right = isinstance(found, dict) and all(
+        isinstance(record, dict) and all(isinstance(facts, dict) for facts in record.values()) for record in found.values()
+    )
+    return found if right else None
 
 
 @contextlib.contextmanager
 def change(lab: str) -> Iterator[Table]:
-    """One lab's record, to be changed; written atomically at the end, under a lock."""
-    folder = settings.writable(path().parent)
-    with FileLock(folder / "progress.lock"):
-        everything = read()
-        record = everything.setdefault(lab, {})
-        yield record
-        new = path().with_suffix(".new")
-        new.write_text(json.dumps(everything, indent=1, sort_keys=True))
-        new.replace(path())
+    """One lab's record, to be changed; written atomically at the end, under a lock.
+
+    Raises:
+        SettingError: the data folder cannot be written.
+    """
+    file = settings.writable(path().parent) / "progress.json"
+    with FileLock(file.with_suffix(".lock")):
+        everything = _parse(file)
+        if everything is None:
+            aside = file.with_suffix(f".broken-{time.strftime('%Y%m%d-%H%M%S')}.json")
+            file.replace(aside)
+            print(f"The progress file could not be read. It is kept as {aside}; a new one begins.", file=sys.stderr)
+            everything = {}
+        yield everything.setdefault(lab, {})
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(everything, indent=1, sort_keys=True, ensure_ascii=False), encoding="utf-8")
+        new.replace(file)
 
 
 def of(lab: str) -> Table:
     """One lab's record."""
-    found = read().get(lab, {})
-    return found if isinstance(found, dict) else {}
+    return dict(read().get(lab, {}))
 
 
 def note(lab: str, kind: str, name: str, value: object) -> None:
