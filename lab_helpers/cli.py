@@ -23,7 +23,7 @@ from lab_helpers.errors import ClusterError, LabError
 from lab_helpers.teaching import jupyter, lesson, progress, rehearsal
 from lab_helpers.teaching.ownership import Ownership
 from lab_helpers.toolchain.diagnose import diagnose
-from lab_helpers.toolchain.status import SetupStatus
+from lab_helpers.toolchain.setup_status import SetupStatus
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="EKS Lab: Kubernetes and Amazon EKS, hands on, offline.")
 out = Console(soft_wrap=True)

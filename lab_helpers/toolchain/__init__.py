@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lab_helpers.toolchain.catalog import PROGRAMS, version
 from lab_helpers.toolchain.prepare import bin_folder, ensure, missing, path
-from lab_helpers.toolchain.status import SetupStatus
+from lab_helpers.toolchain.setup_status import SetupStatus
 
 __all__ = ["PROGRAMS", "SetupStatus", "bin_folder", "ensure", "missing", "path", "status", "version"]
 
@@ -15,6 +15,6 @@ __all__ = ["PROGRAMS", "SetupStatus", "bin_folder", "ensure", "missing", "path",
 def status() -> SetupStatus:
     """How far the set-up is, whichever process does it."""
     from lab_helpers import settings
-    from lab_helpers.toolchain.status import read
+    from lab_helpers.toolchain.setup_status import read
 
     return read(settings.load())

@@ -13,9 +13,9 @@ from filelock import FileLock, Timeout
 from lab_helpers import settings as settings_module
 from lab_helpers.errors import ProgramError
 from lab_helpers.settings import Settings, writable
-from lab_helpers.toolchain import build, download, own, status, store
+from lab_helpers.toolchain import build, download, own, setup_status, store
 from lab_helpers.toolchain.catalog import PROGRAMS, Program
-from lab_helpers.toolchain.status import BUILDING, DOWNLOADING, FAILED, READY, Line, SetupStatus
+from lab_helpers.toolchain.setup_status import BUILDING, DOWNLOADING, FAILED, READY, Line, SetupStatus
 
 Say = Callable[[str], None]
 Show = Callable[[SetupStatus], None]
@@ -83,7 +83,7 @@ def _wait(settings: Settings, lock: FileLock, todo: list[str], say: Say, show: S
             lock.acquire(timeout=0.5)
             return True
         except Timeout:
-            now = status.read(settings)
+            now = setup_status.read(settings)
             if not said:
                 say(f"process {now.pid} is preparing programs already: waiting for {', '.join(todo)}")
                 said = True
@@ -100,7 +100,7 @@ def _work(settings: Settings, todo: list[str], say: Say, show: Show) -> None:
     def publish(name: str, **changes: object) -> None:
         for key, value in changes.items():
             setattr(now.lines[name], key, value)
-        status.write(settings, now)
+        setup_status.write(settings, now)
         show(now)
 
     try:
@@ -119,7 +119,7 @@ def _work(settings: Settings, todo: list[str], say: Say, show: Show) -> None:
             say(f"{name} {program.family.version}: {source}, {took:.0f} s")
     except BaseException as error:
         now.error = error.headline if isinstance(error, ProgramError) else type(error).__name__
-        status.write(settings, now)
+        setup_status.write(settings, now)
         raise
     if not settings.keep_build_cache and not missing(PROGRAMS):
         build.clean(settings)

@@ -1,0 +1,3 @@
+module lab.local/tiny
+
+go 1.21
