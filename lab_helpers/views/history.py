@@ -17,6 +17,8 @@ class Lane:
     Attributes:
         name: the object's name.
         owner: who made it; empty for a node.
+        namespace: a Pod's; empty for a node.
+        node: where a Pod was placed; empty before.
         states: (seconds since 1970, state), oldest first; the last one may be `gone`.
     """
 
@@ -24,6 +26,7 @@ class Lane:
     owner: str = ""
     namespace: str = ""
     states: list[tuple[float, str]] = field(default_factory=list)
+    node: str = ""
 
     def note(self, at: float, state: str) -> None:
         """Write a state down where it differs from the last one."""
@@ -54,4 +57,5 @@ class History:
             lane.note(at, GONE if event == "DELETED" else ready)
         else:
             lane = self.pods.setdefault(meta["uid"], Lane(meta["name"], facts.owner(item), meta.get("namespace", "")))
+            lane.node = item.get("spec", {}).get("nodeName", "") or lane.node
             lane.note(at, GONE if event == "DELETED" else facts.state(item))

@@ -9,7 +9,10 @@ from lab_helpers.views.picture import Picture
 
 
 class Live:
-    """One place in the output that is drawn again and again. Call it from the main thread.
+    """One place in the output that is drawn again and again.
+
+    Call it from the main thread: what a background thread shows lands in whichever cell is running. Use it as a context
+    manager, so that the last frame is shown also after an exception or the Stop button.
 
     Args:
         frames: at most so many a second; the last one is never dropped.
@@ -19,6 +22,7 @@ class Live:
         self._gap, self._last = 1 / frames, 0.0
         self._handle: Any = None
         self._pending: Picture | None = None
+        self._shown: Picture | None = None
 
     def show(self, picture: Picture) -> None:
         """Show a frame, or keep it until its time has come."""
@@ -27,18 +31,20 @@ class Live:
             self._send()
 
     def _send(self) -> None:
-        if self._pending is None:
+        picture, self._pending = self._pending, None
+        if picture is None or picture == self._shown:
             return
-        bundle, self._pending, self._last = self._pending._repr_mimebundle_(), None, time.monotonic()
-        if self._handle is None:
-            from IPython.display import display
+        from IPython.display import display
 
+        bundle = picture._repr_mimebundle_()
+        if self._handle is None:
             self._handle = display(bundle, raw=True, display_id=True)
         else:
             self._handle.update(bundle, raw=True)
+        self._shown, self._last = picture, time.monotonic()
 
     def __enter__(self) -> Live:
         return self
 
-    def __exit__(self, *_: object) -> None:  # also after an exception or the Stop button
+    def __exit__(self, *_: object) -> None:
         self._send()

@@ -2,136 +2,114 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections import Counter
 
-from lab_helpers.views import facts
+from lab_helpers.views.audit_rows import SERVER, Row, is_loop, rows_of
 from lab_helpers.views.facts import Object
-from lab_helpers.views.palette import BLUE, FAINT, FILL, GREEN, LINE, ORANGE, PURPLE, SKY, VERMILLION
-from lab_helpers.views.picture import Canvas, Picture, short, stroke
+from lab_helpers.views.palette import BLUE, GREEN, HOLLOW, LINE, OLIVE, PINK, SKY, TEAL, VERMILLION, VIOLET
+from lab_helpers.views.picture import BACK, MARK, Canvas, Picture, count, fit, solid, stroke, wide
 
-WIDTH, ROWS, STEP = 960, 40, 26
-SERVER = "API server"
-_COLOURS = (BLUE, GREEN, PURPLE, ORANGE, SKY, "#7A5195", "#4D8B8B")
-
-
-@dataclass
-class _Row:
-    actor: str
-    words: str
-    code: int
-    at: float
-    times: int = 1
-
-
-def actor(event: Object) -> str:
-    """Who sent a request, in the field's words: `kubectl`, `replicaset-controller`, `scheduler`, `kwok`."""
-    agent = str(event.get("userAgent", ""))
-    program, _, rest = agent.partition("/")
-    if program == "kube-controller-manager":
-        return rest.rpartition("/")[2] if rest.count("/") > 2 else program
-    if program == "kube-apiserver":
-        return "API server itself"
-    name = {"kube-scheduler": "scheduler", "kwok-controller": "KWOK (as kubelet)", "lab": "the lab"}.get(program, program)
-    who = event.get("impersonatedUser", {}).get("username")
-    return f"{name} as {who}" if who else name or "unknown"
+WIDTH, ROWS, STEP = 960, 40, 27
+CLOCK = 62  # the column of times
+LOOPS = 6  # more control loops than these are drawn as one
+_COLOURS = (BLUE, GREEN, PINK, SKY, VIOLET, OLIVE, TEAL)
 
 
 def sequence(events: list[Object], *, title: str = "") -> Picture:
     """Draw audit events, oldest first; at most 40 rows, repeated ones folded into one.
 
+    People's programs stand left of the API server, the control loops right of it: all of them speak with it alone.
+
     Args:
-        events: audit events of the stage ResponseComplete (audit.k8s.io/v1).
+        events: audit events (audit.k8s.io/v1) as the API server's log writes them.
         title: what the picture shows.
     """
-    rows = _rows(events)
-    hidden = max(0, len(rows) - ROWS)
+    rows = rows_of(events, ROWS)
+    hidden = sum(row.times for row in rows[ROWS:])
     rows = rows[:ROWS]
-    title = title or "Requests to the API server"
-    actors = list(dict.fromkeys(row.actor for row in rows))
-    canvas = Canvas(WIDTH, title, _words(title, rows, hidden))
-    # People's programs stand left of the API server, the control loops right of it.
-    left = [name for name in actors if name.split()[0] in ("kubectl", "the", "curl", "python-requests", "unknown", "Python")]
-    order = [*left, SERVER, *(name for name in actors if name not in left)]
-    middle = {name: 78 + (WIDTH - 150) * (number + 0.5) / len(order) for number, name in enumerate(order)}
-    bottom = 40 + STEP * len(rows) + 6
-    for name in order:
-        canvas.line(middle[name], 34, middle[name], bottom, f'stroke="{LINE}" fill="none" stroke-dasharray="2 3"')
-        wide = min(150.0, (WIDTH - 160) / len(order) - 4)
-        canvas.rect(middle[name] - wide / 2, 2, wide, 32, f'fill="{FILL}" stroke="{LINE}"')
-        first, _, second = name.rpartition("-") if name.endswith("-controller") else name.partition(" as ")
-        second = f"as {second}" if " as " in name else second
-        for line, words in enumerate(filter(None, (first, second))):
-            y = 16 + 13 * line if second else 22
-            canvas.text(middle[name], y, short(words, int(wide / 6.3)), size=12, bold=name == SERVER, anchor="middle")
-        canvas.hint(middle[name] - wide / 2, 2, wide, 32, name)
-    colours = {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(actors)}
+    canvas = Canvas(WIDTH, title or "Requests to the API server")
+    refused = sum(row.times for row in rows if row.refused)
+    summary = f"{count(sum(row.times for row in rows), 'request')}, {refused} refused" if rows else "There is no request."
+    top = canvas.heading(summary)
+    if rows:
+        _draw(canvas, rows, top + 6, hidden)
+    return canvas.picture(_words(canvas.title, summary, rows, hidden))
+
+
+def _draw(canvas: Canvas, rows: list[Row], top: float, hidden: int) -> None:
+    busy = Counter(row.actor for row in rows if is_loop(row.actor))
+    kept = [name for name, _ in busy.most_common(LOOPS if len(busy) <= LOOPS else LOOPS - 1)]
+    others = f"{len(busy) - len(kept)} others"
+    stand = {row.actor: row.actor if not is_loop(row.actor) or row.actor in kept else others for row in rows}
+    order = list(dict.fromkeys(stand[row.actor] for row in rows))
+    left = [name for name in order if not is_loop(name) and name != others]
+    right = [name for name in order if name not in left]
+    middle = _places(rows, left, right)
+    bottom = top + 36 + STEP * len(rows) + 8
+    for name, x in middle.items():
+        _head(canvas, name, x, top, bottom, middle)
+    colours = {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(order)}
     for number, row in enumerate(rows):
-        _arrow(canvas, row, 40 + STEP * number + 18, middle, colours[row.actor])
+        y = top + 36 + STEP * (number + 1) - 3
+        _arrow(canvas, row, y, middle[stand[row.actor]], middle[SERVER], colours[stand[row.actor]])
+        canvas.text(CLOCK - 10, y + 3, _clock(row.at), size=10, faint=True, anchor="end")
     if hidden:
-        canvas.text(WIDTH / 2, bottom + 14, f"… and {hidden} more requests", faint=True, anchor="middle")
-    return canvas.picture()
+        canvas.text(WIDTH / 2, bottom + 14, f"{count(hidden, 'more request')} not shown", faint=True, anchor="middle")
 
 
-def _rows(events: list[Object]) -> list[_Row]:
-    if not events:
-        return []
-    first = facts.seconds(min(event["requestReceivedTimestamp"] for event in events))
-    rows: list[_Row] = []
-    for event in sorted(events, key=lambda event: str(event["requestReceivedTimestamp"])):
-        row = _Row(
-            actor(event),
-            _request(event),
-            int(event.get("responseStatus", {}).get("code", 0)),
-            facts.seconds(event["requestReceivedTimestamp"]) - first,
-        )
-        alike = next((old for old in rows[-6:] if (old.actor, old.words, old.code) == (row.actor, row.words, row.code)), None)
-        if alike:
-            alike.times += 1
-        else:
-            rows.append(row)
-    return rows
+def _places(rows: list[Row], left: list[str], right: list[str]) -> dict[str, float]:
+    """Where everybody stands. The left side is as wide as its longest label, which must not run into the times."""
+    longest = max((wide(row.label, 11, row.refused) for row in rows if row.actor in left), default=0.0)
+    reach = min(430.0, max(190.0, longest + 66)) if left else 70.0
+    server = CLOCK + reach
+    places = {name: CLOCK + 52 + (reach - 62) * number / max(1, len(left)) for number, name in enumerate(left)}
+    places[SERVER] = server
+    step = (WIDTH - 62 - server) / max(1, len(right))
+    return {**places, **{name: server + step * (number + 1) for number, name in enumerate(right)}}
 
 
-def _request(event: Object) -> str:
-    """`create pods/binding web-1`: verb, resource, subresource, name."""
-    target = event.get("objectRef", {})
-    if not target:
-        return f"{event.get('verb', '?')} {event.get('requestURI', '').partition('?')[0]}"
-    what = "/".join(filter(None, (target.get("resource"), target.get("subresource"))))
-    name = target.get("name") or event.get("responseObject", {}).get("metadata", {}).get("name", "")
-    if what == "events":  # their names end in a number that tells nobody anything
-        name = re.sub(r"\.[0-9a-f]{12,}$", "", name)
-    return f"{event.get('verb', '?')} {what} {name}".strip()
+def _head(canvas: Canvas, name: str, x: float, top: float, bottom: float, middle: dict[str, float]) -> None:
+    gaps = [abs(x - other) for other in middle.values() if other != x]
+    width = min(118.0, max(60.0, min(gaps, default=118.0) - 4))
+    canvas.line(x, top + 36, x, bottom, stroke(LINE, 3) if name == SERVER else stroke(LINE, 1, "2 3"), BACK)
+    canvas.rect(x - width / 2, top, width, 36, f'fill="{HOLLOW}" stroke="{LINE}"', BACK)
+    at = name.find(" (") if " (" in name else len(name)
+    first, _, second = name.rpartition("-") if name.endswith("-controller") else (name[:at].strip(), "", name[at:])
+    lines = [name] if wide(name, 12) <= width - 8 else [part for part in (first, second) if part]
+    for number, words in enumerate(lines):
+        y = top + (22 if len(lines) == 1 else 15 + 14 * number)
+        canvas.text(x, y, fit(words, width - 4, 11), size=11, bold=name == SERVER, anchor="middle")
+    canvas.hint(x - width / 2, top, width, 36, name)
 
 
-def _arrow(canvas: Canvas, row: _Row, y: float, middle: dict[str, float], colour: str) -> None:
-    refused = row.code >= 400
-    colour = VERMILLION if refused else colour
-    start, end = middle[row.actor], middle[SERVER]
-    side = 1 if end > start else -1
-    look = stroke(colour, 1.6) + (' stroke-dasharray="5 3"' if refused else "")
-    canvas.line(start, y, end - side * 7, y, look)
-    tip = f"M{end:g} {y:g}l{-side * 8:g} -4v8z"
-    canvas.raw(f'<path d="{tip}" fill="{colour}"/>')
-    if refused:
-        canvas.cross(end - side * 20 - 4, y - 4, 8, 8, stroke(VERMILLION, 2))
-    times = f" ×{row.times}" if row.times > 1 else ""
-    answer = f"  → {row.code}" if row.code else ""
-    words = f"{row.words}{times}{answer}"
-    room = int(abs(end - start) / 5.6)
-    # A label longer than its arrow goes on beyond the actor's end of it, never over the API server's line.
-    anchor = "middle" if len(words) <= room else ("start" if side < 0 else "end")
-    place = (start + end) / 2 if anchor == "middle" else end - side * 8 if side < 0 else end - 8
-    canvas.text(place, y - 5, short(words, 90), size=11, anchor=anchor)
-    canvas.raw(f'<text x="4" y="{y:g}" font-size="10" style="fill:{FAINT}">{row.at * 1000:.0f} ms</text>')
+def _arrow(canvas: Canvas, row: Row, y: float, start: float, server: float, colour: str) -> None:
+    side = 1 if server > start else -1
+    colour = VERMILLION if row.refused else colour
+    end = server - side * (13 if row.refused else 2)
+    canvas.line(start, y, end - side * 7, y, stroke(colour, 1.8, "5 3" if row.refused else ""))
+    if row.refused:  # it does not come through
+        x = end - side * 2
+        canvas.path(f"M{x - 4:.5g} {y - 4:.5g}l8 8M{x + 4:.5g} {y - 4:.5g}l-8 8", stroke(VERMILLION, 2.5), MARK)
+    else:
+        canvas.path(f"M{end:.5g} {y:.5g}l{-side * 9} -4.5v9z", solid(colour), MARK)
+    canvas.path(f"M{start - 3:.5g} {y:.5g}a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z", solid(colour), MARK)
+    # Labels begin, or end, at the API server: there they stand in one column and can be read from top to bottom.
+    room = (server - CLOCK - 12) if side > 0 else (WIDTH - server - 12)
+    label = fit(row.label, room, 11, row.refused)
+    canvas.text(server - side * 9, y - 6, label, size=11, bold=row.refused, anchor="end" if side > 0 else "start")
+    if row.message:
+        canvas.hint(min(start, server), y - 14, abs(start - server), 18, row.message)
 
 
-def _words(title: str, rows: list[_Row], hidden: int) -> str:
-    said = [f"{title}, {len(rows) + hidden} rows."]
+def _clock(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.1f} s"
+
+
+def _words(title: str, summary: str, rows: list[Row], hidden: int) -> list[str]:
+    said = [f"{title}: {summary.rstrip('.')}."]
     for row in rows:
-        times = f", {row.times} times" if row.times > 1 else ""
-        said.append(f"{row.at * 1000:.0f} ms: {row.actor} asks: {row.words}; answer {row.code}{times}.")
+        why = f" ({row.message.rstrip('.')})" if row.refused and row.message else ""
+        said.append(f"{_clock(row.at)}: {row.actor} to the API server: {row.label}{why}.")
     if hidden:
-        said.append(f"{hidden} more.")
-    return " ".join(said)
+        said.append(f"{count(hidden, 'more request')} not shown.")
+    return said

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lab_helpers.views import facts
+from lab_helpers.views.areas import areas
 from lab_helpers.views.history import GONE, History, Lane
-from lab_helpers.views.palette import GREY, LINE, ORANGE, STATES, VERMILLION
-from lab_helpers.views.picture import Canvas, Picture, faded, hollow, short, solid, stroke
+from lab_helpers.views.palette import FAINT, GREY, INK, LINE, ORANGE, STATES, VERMILLION
+from lab_helpers.views.picture import BACK, MARK, Canvas, Picture, count, faded, fit, hollow, solid, stroke, wide
+from lab_helpers.views.tiles import legend
 
-Scale = Callable[[float], float]
-"""Seconds since 1970 to pixels."""
+WIDTH, LEFT, RIGHT, LANES, STEP = 960, 210, 92, 30, 19
+Marks = Sequence[tuple[float, str]]
+_BARS = 11  # pixels: how high a bar is
 
-WIDTH, LEFT, LANES = 960, 210, 24
-_ORDER = ("Running", "Pending", "Terminating", "Failed", "Succeeded", "Unknown")
+
+@dataclass(frozen=True)
+class Axis:
+    """Seconds since 1970 to pixels."""
+
+    start: float
+    end: float
+
+    def x(self, at: float) -> float:
+        """Where a moment lies; what is outside lies on the edge."""
+        share = (at - self.start) / (self.end - self.start)
+        return LEFT + (WIDTH - RIGHT - LEFT) * max(0.0, min(1.0, share))
 
 
 def timeline(
     history: History,
-    marks: Sequence[tuple[float, str]] = (),
+    marks: Marks = (),
     *,
     title: str = "",
     namespace: str | None = None,
@@ -30,42 +44,41 @@ def timeline(
     """Draw a history.
 
     Args:
+        history: what was recorded.
         marks: (seconds since 1970, words): what the learner did, as vertical lines.
+        title: what the picture shows; "Pods over time" if empty.
         namespace: only its Pods; None: all but the system's own.
         since: where the picture begins; default: where the history does.
         now: where it ends; default: now.
     """
     end = time.time() if now is None else now
-    start = min(history.began if since is None else since, end - 1)
-    pods = [lane for lane in history.pods.values() if _wanted(lane, namespace) and _seen(lane, start)]
+    axis = Axis(min(history.began if since is None else since, end - 1), end)
+    pods = [lane for lane in history.pods.values() if _wanted(lane, namespace) and _seen(lane, axis.start)]
     pods.sort(key=lambda lane: (lane.states[0][0], lane.name))
-    nodes = [lane for lane in history.nodes.values() if len({state for at, state in lane.states if at >= start}) > 1]
-    title = title or "Pods over time"
-    canvas = Canvas(WIDTH, title, _words(title, pods, nodes, start, end, marks))
-
-    def x(at: float) -> float:
-        return LEFT + (WIDTH - LEFT - 12) * max(0.0, min(1.0, (at - start) / (end - start)))
-
-    top = 8.0 + 15 * min(3, len(marks))
-    bottom = _lanes(canvas, pods, x, start, end, top) if len(pods) <= LANES else _counts(canvas, pods, x, start, end, top)
+    nodes = sorted((lane for lane in history.nodes.values() if _moved(lane, axis.start)), key=lambda lane: lane.name)
+    marks = sorted(mark for mark in marks if axis.start <= mark[0] <= end)
+    canvas = Canvas(WIDTH, title or "Pods over time")
+    summary = _summary(pods, axis)
+    top = canvas.heading(summary)
+    top, labels = _labels(axis, marks, top + 2)
+    few = len(pods) <= LANES
+    bottom = _lanes(canvas, pods, axis, top) if few else areas(canvas, pods, axis.x, axis.start, axis.end, top, LEFT)
+    if not pods:
+        canvas.text(LEFT, bottom + 14, "No Pod in this time.", faint=True)
+        bottom += 22
     if nodes:
-        canvas.text(2, bottom + 18, "nodes", bold=True)
-        bottom = _lanes(canvas, sorted(nodes, key=lambda lane: lane.name)[:LANES], x, start, end, bottom + 24)
-    for number, (at, words) in enumerate(marks):
-        if start <= at <= end:
-            canvas.line(x(at), 4, x(at), bottom, f'stroke="{VERMILLION}" stroke-width="1" stroke-dasharray="2 3" fill="none"')
-            edge = x(at) > WIDTH - 7 * len(words)
-            canvas.text(
-                x(at) - 3 if edge else x(at) + 3, 14 + 15 * (number % 3), words, size=11, anchor="end" if edge else "start"
-            )
-    _axis(canvas, x, start, end, bottom + 6)
-    seen = {state for lane in pods for _, state in lane.states}
-    look = _look if len(pods) <= LANES else _area
-    entries = [(look(state), state) for state in _ORDER if state in seen]
-    if nodes:
-        entries += [(_look("Ready"), "node Ready"), (_look("NotReady"), "node NotReady")]
-    canvas.legend(LEFT, bottom + 46, entries)
-    return canvas.picture()
+        canvas.text(LEFT - 8, bottom + 19, "nodes", bold=True, anchor="end")
+        bottom = _lanes(canvas, nodes[:LANES], axis, bottom + 24)
+        if len(nodes) > LANES:
+            canvas.text(LEFT, bottom + 13, f"{count(len(nodes) - LANES, 'more node')} not shown", faint=True)
+            bottom += 18
+    for x, y, words in labels:
+        canvas.line(x, y - 9, x, bottom + 4, stroke(INK, 1, "2 3"), MARK)
+        fits = x + wide(words, 11) + 6 < WIDTH
+        canvas.text(x + 4 if fits else x - 4, y, words, size=11, anchor="start" if fits else "end")
+    _ticks(canvas, axis, bottom + 6)
+    _legend(canvas, pods, nodes, bottom + 46)
+    return canvas.picture(_words(canvas.title, summary, pods, nodes, axis, marks))
 
 
 def _wanted(lane: Lane, namespace: str | None) -> bool:
@@ -76,73 +89,99 @@ def _seen(lane: Lane, start: float) -> bool:
     return bool(lane.states) and (lane.states[-1][1] != GONE or lane.states[-1][0] > start)
 
 
-def _look(state: str) -> str:
-    if state == "Pending":
+def _moved(lane: Lane, start: float) -> bool:
+    """Whether a node changed, or came, since the start; those that are there at first are seen within two seconds."""
+    return bool(lane.states) and (lane.states[0][0] > start + 2 or any(at > start for at, _ in lane.states[1:]))
+
+
+def look(state: str) -> str:
+    """How a bar of a state looks."""
+    if state in ("Pending", "Not ready"):
+        return hollow(STATES[state])
+    if state == "Terminating":
+        return faded(STATES[state])
+    if state == "cordoned":
         return hollow(ORANGE)
-    if state in ("Terminating", "cordoned"):
-        return faded(STATES["Terminating"])
     if state == "NotReady":
         return solid(VERMILLION)
     return solid(GREY if state == "Ready" else STATES.get(state, GREY))
 
 
-def _area(state: str) -> str:
-    # Dashed outlines of many narrow rectangles would look like noise.
-    return f'fill="{ORANGE}" fill-opacity=".4"' if state == "Pending" else _look(state)
-
-
-def _lanes(canvas: Canvas, lanes: list[Lane], x: Scale, start: float, end: float, top: float) -> float:
+def _lanes(canvas: Canvas, lanes: list[Lane], axis: Axis, top: float) -> float:
     for number, lane in enumerate(lanes):
-        y = top + number * 18
-        canvas.text(LEFT - 8, y + 11, short(lane.name, 30), size=11, anchor="end")
-        for (at, state), until in zip(lane.states, [*(at for at, _ in lane.states[1:]), end], strict=True):
-            if state == GONE or until < start:
-                continue
-            canvas.rect(x(at), y + 2, max(2.0, x(until) - x(at)), 11, _look(state))
-            canvas.hint(x(at), y, max(2.0, x(until) - x(at)), 16, f"{lane.name}: {state} for {until - max(at, start):.1f} s")
-    return top + len(lanes) * 18
+        y = top + number * STEP
+        canvas.text(LEFT - 8, y + 12, fit(lane.name, LEFT - 12, 11), size=11, anchor="end")
+        canvas.line(LEFT, y + 8.5, WIDTH - RIGHT, y + 8.5, stroke(LINE, 0.4), BACK)
+        for (at, state), until in zip(lane.states, [*(at for at, _ in lane.states[1:]), axis.end], strict=True):
+            if state != GONE and until >= axis.start and at <= axis.end:
+                _bar(canvas, lane, state, axis.x(at), axis.x(until), y + 3)
+                lasted = facts.lasting(until - at) if until - at >= 10 else f"{until - at:.1f} s"
+                canvas.hint(axis.x(at), y, max(3.0, axis.x(until) - axis.x(at)), STEP, f"{lane.name}: {state} for {lasted}")
+        canvas.text(WIDTH - RIGHT + 8, y + 12, lane.states[-1][1], size=11, faint=True)
+    return top + len(lanes) * STEP
 
 
-def _counts(canvas: Canvas, lanes: list[Lane], x: Scale, start: float, end: float, top: float) -> float:
-    """Stacked counts by state, in 120 steps; the y below."""
-    high, steps = 200.0, 120
-    scale = high / max(1, len(lanes))
-    for step in range(steps):
-        moment = start + (end - start) * (step + 0.5) / steps
-        counts = Counter(lane.at(moment) for lane in lanes)
-        y = top + high
-        for state in _ORDER:
-            if counts[state]:
-                y -= counts[state] * scale
-                left = x(start + (end - start) * step / steps)
-                wide = (WIDTH - LEFT - 12) / steps
-                canvas.rect(left, y, wide + 0.3, counts[state] * scale, _area(state))
-    canvas.line(LEFT, top, LEFT, top + high, stroke(LINE, 1))
-    canvas.text(LEFT - 8, top + 11, f"{len(lanes)} Pods", size=11, anchor="end")
-    canvas.text(LEFT - 8, top + high, "0", size=11, anchor="end")
-    return top + high
+def _bar(canvas: Canvas, lane: Lane, state: str, x: float, until: float, y: float) -> None:
+    width = max(2.0, until - x - 0.5)
+    canvas.rect(x, y, width, _BARS, look(state))
+    if state in ("Failed", "NotReady"):  # hatched, for eyes that see no red
+        strokes = "".join(f"M{x + at:.5g} {y + _BARS:.5g}l{_BARS} {-_BARS}" for at in range(2, int(width) - _BARS, 8))
+        canvas.path(strokes, stroke("#fff", 1.2), MARK)
+    if state == "Running" and lane.node and wide(lane.node, 9) + 8 < width:
+        canvas.letter(x + 4 + wide(lane.node, 10) / 2, y + 9, lane.node, "#fff")
 
 
-def _axis(canvas: Canvas, x: Scale, start: float, end: float, y: float) -> None:
-    canvas.line(LEFT, y, WIDTH - 12, y, stroke(LINE, 1))
-    span = end - start
-    step = next(step for step in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 10**9) if span / step <= 10)
-    tick = 0.0
-    while tick <= span:
-        canvas.line(x(start + tick), y, x(start + tick), y + 4, stroke(LINE, 1))
-        canvas.text(x(start + tick), y + 17, f"{tick:g} s", size=11, anchor="middle", faint=True)
-        tick += step
+def _labels(axis: Axis, marks: Marks, top: float) -> tuple[float, list[tuple[float, float, str]]]:
+    """Where the marks' words stand: in as many lines as it takes that none covers another. The y below, and (x, y, words)."""
+    ends: list[float] = []
+    placed = []
+    for at, said in marks:
+        x, words = axis.x(at), fit(said, 260, 11)
+        left = x if x + wide(words, 11) + 6 < WIDTH else x - wide(words, 11) - 8
+        line = next((number for number, end in enumerate(ends) if end < left), len(ends))
+        ends[line : line + 1] = [left + wide(words, 11) + 12]
+        placed.append((x, top + 11 + 15 * line, words))
+    return top + 15 * len(ends) + 3, placed
 
 
-def _words(
-    title: str, pods: list[Lane], nodes: list[Lane], start: float, end: float, marks: Sequence[tuple[float, str]]
-) -> str:
-    last = Counter(lane.at(end) for lane in pods)
-    said = [
-        f"{title}, {end - start:.0f} s: {len(pods)} Pods; at the end {', '.join(f'{n} {state}' for state, n in last.items())}."
-    ]
-    for lane in [*pods[:LANES], *nodes[:LANES]]:
-        story = ", ".join(f"{state} at {max(0.0, at - start):.1f} s" for at, state in lane.states)
-        said.append(f"{lane.name}: {story}.")
-    said += [f"Mark at {at - start:.1f} s: {words}." for at, words in marks if start <= at <= end]
-    return " ".join(said)
+_STEPS = (0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10**9)
+
+
+def _ticks(canvas: Canvas, axis: Axis, y: float) -> None:
+    canvas.line(LEFT, y, WIDTH - RIGHT, y, stroke(FAINT, 1))
+    span = axis.end - axis.start
+    step = next(step for step in _STEPS if span / step <= 10)
+    for number in range(int(span / step + 1e-6) + 1):
+        x = axis.x(axis.start + number * step)
+        canvas.line(x, y, x, y + 4, stroke(FAINT, 1))
+        words = f"{number * step:g} s" if step < 60 else f"{number * step / 60:g} min"
+        canvas.text(x, y + 17, words, size=11, anchor="middle", faint=True)
+
+
+def _legend(canvas: Canvas, pods: list[Lane], nodes: list[Lane], y: float) -> None:
+    seen = {state for lane in pods for _, state in lane.states}
+    shown = {state for lane in nodes for _, state in lane.states}
+    entries = [(state, look(state), "") for state in STATES if state in seen]
+    entries += [(f"node {state}", look(state), "") for state in ("Ready", "NotReady", "cordoned") if state in shown]
+    legend(canvas, LEFT, y, [*entries])
+
+
+def _summary(pods: list[Lane], axis: Axis) -> str:
+    last = Counter(lane.at(axis.end) for lane in pods)
+    parts = ", ".join(f"{last[state]} {state}" for state in (*STATES, GONE) if last[state])
+    return f"{count(len(pods), 'Pod')} in {facts.lasting(axis.end - axis.start)}{f'; at the end {parts}' if parts else ''}"
+
+
+def _words(title: str, summary: str, pods: list[Lane], nodes: list[Lane], axis: Axis, marks: Marks) -> list[str]:
+    said = [f"{title}: {summary}."]
+    said += [f"{at - axis.start:.1f} s: {words}." for at, words in marks]
+    for lane in [*(pods if len(pods) <= LANES else []), *nodes[:LANES]]:
+        story = ", ".join(f"{state} at {max(0.0, at - axis.start):.1f} s" for at, state in lane.states)
+        said.append(f"{lane.name}{f' on {lane.node}' if lane.node else ''}: {story}.")
+    if len(pods) > LANES:
+        for quarter in range(1, 4):
+            moment = axis.start + (axis.end - axis.start) * quarter / 4
+            then = Counter(lane.at(moment) for lane in pods)
+            parts = ", ".join(f"{then[state]} {state}" for state in STATES if then[state]) or "no Pod"
+            said.append(f"At {moment - axis.start:.0f} s: {parts}.")
+    return said
