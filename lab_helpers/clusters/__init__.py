@@ -13,7 +13,7 @@ from pathlib import Path
 from lab_helpers.clusters.provider import COMPONENTS, Cluster, NodeShape, Profile, Provider, Say
 from lab_helpers.settings import Settings
 
-__all__ = ["COMPONENTS", "Cluster", "NodeShape", "Profile", "Provider", "Say", "environment", "provider"]
+__all__ = ["COMPONENTS", "Cluster", "NodeShape", "Profile", "Provider", "Say", "environment", "provider", "scrubbed"]
 
 # Nothing that points a program at the user's own clusters or cloud passes into a lab.
 _SCRUBBED = ("AWS_", "KUBE", "HELM_", "EKSCTL_", "ETCDCTL_")
@@ -26,6 +26,19 @@ def provider(settings: Settings) -> Provider:
     return Embedded(settings)
 
 
+def scrubbed(base: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which no program finds the user's own clusters or cloud: what is not in a lab yet sees nothing."""
+    env = {key: value for key, value in base.items() if not key.startswith(_SCRUBBED)}
+    env["KUBECONFIG"] = os.devnull
+    env["KUBERC"] = "off"  # the user's own kubectl preferences
+    env["AWS_EC2_METADATA_DISABLED"] = "true"
+    # Programs in Python send even 127.0.0.1 through an inherited proxy.
+    for variable in ("NO_PROXY", "no_proxy"):
+        hosts = [host for host in env.get(variable, "").split(",") if host]
+        env[variable] = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost", "::1"]))
+    return env
+
+
 def environment(cluster: Cluster | None, of: Provider, programs: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
     """The whole environment of a lab: for its kernel, `lab shell`, JupyterLab's terminal and CI alike.
 
@@ -35,21 +48,12 @@ def environment(cluster: Cluster | None, of: Provider, programs: Path, base: Map
         programs: a folder that comes first in PATH.
         base: what to start from; default: this process's environment.
     """
-    base = os.environ if base is None else base
-    env = {key: value for key, value in base.items() if not key.startswith(_SCRUBBED)}
+    env = scrubbed(os.environ if base is None else base)
     first = [str(programs), str(Path(sys.executable).parent)]  # the lab's programs, and the `lab` command itself
     path = [entry for entry in env.get("PATH", "").split(os.pathsep) if entry not in first]
     env["PATH"] = os.pathsep.join([*first, *path])
-    env["AWS_EC2_METADATA_DISABLED"] = "true"
-    # Programs in Python send even 127.0.0.1 through an inherited proxy.
-    for variable in ("NO_PROXY", "no_proxy"):
-        hosts = [host for host in env.get(variable, "").split(",") if host]
-        env[variable] = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost", "::1"]))
-    env["KUBERC"] = "off"  # the user's own kubectl preferences
     if cluster:
         env["KUBECONFIG"] = str(cluster.kubeconfig)
         env["KUBECACHEDIR"] = str(cluster.folder / "kubectl-cache")  # else ~/.kube/cache
         env.update(of.environment(cluster))
-    else:
-        env["KUBECONFIG"] = os.devnull
     return env

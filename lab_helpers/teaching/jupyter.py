@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from lab_helpers import processes, toolchain
+from lab_helpers import clusters, processes, toolchain
 from lab_helpers.errors import LabError
 from lab_helpers.settings import Settings, writable
 
@@ -35,7 +35,11 @@ _NAME = "jupyterlab"
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """JupyterLab's environment: every file that it writes lands under `folder`."""
+    """JupyterLab's environment: every file that it writes lands under `folder`.
+
+    A notebook whose lab is not open, and a terminal, see none of the user's own clusters: a command typed too early, or
+    after lab.close(), fails instead of reaching one of them.
+    """
     places = {
         "JUPYTER_CONFIG_DIR": "config",
         "JUPYTER_DATA_DIR": "data",
@@ -50,7 +54,7 @@ def environment(folder: Path) -> dict[str, str]:
     (lab / "default_setting_overrides.json").write_text(json.dumps(_OVERRIDES, indent=1))
     (lab / "page_config.json").write_text(json.dumps(_PAGE, indent=1))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # `lab` in its terminals
-    return {**os.environ, **{name: str(folder / place) for name, place in places.items()}, "PATH": path}
+    return {**clusters.scrubbed(os.environ), **{name: str(folder / place) for name, place in places.items()}, "PATH": path}
 
 
 def _command(root: Path, port: int, token: str) -> list[str]:

@@ -165,15 +165,13 @@ def test_an_unknown_component_is_named(shared):
 
 def test_delete_leaves_no_process_port_or_file(maker):
     cluster = maker.create("gone", ONE, quiet)
-    ports = listening({process.pid for process in processes.recorded(cluster.folder).values()})
-    assert ports
+    pids = {process.pid for process in processes.recorded(cluster.folder).values()}
+    assert len(listening(pids)) >= 6
     maker.delete("gone")
     assert running_for(cluster.folder) == []
     assert not cluster.folder.exists()
     assert list(cluster.folder.parent.iterdir()) == []
-    for ip, port in ports:
-        with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
-            assert probe.connect_ex((ip, port)) != 0
+    assert listening(pids) == []
     maker.delete("gone")  # and once more is no error
 
 
