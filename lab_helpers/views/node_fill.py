@@ -113,7 +113,8 @@ def _parts(
     for who, size in parts:
         width = size * scale
         if waits:
-            canvas.rect(x + 0.7, y + 0.7, max(1.0, width - 1.4), 13.6, hollow(looks[who].colour))
+            outline = hollow(looks[who].colour) if width > 8 else stroke(looks[who].colour, 0.8)
+            canvas.rect(x + 0.7, y + 0.7, max(1.0, width - 1.4), 13.6, outline)
         elif width:
             canvas.rect(x, y, max(0.5, width - (1 if width > 3 else 0)), 15, solid(looks[who].colour))
             if width > 12 and looks[who].letter:

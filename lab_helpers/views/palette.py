@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 BLUE, ORANGE, GREEN, SKY, PINK, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#CC79A7", "#D55E00"
-VIOLET, OLIVE, TEAL, GREY = "#7A5195", "#B8A800", "#3F7F7F", "#8A8A8A"
+VIOLET, OLIVE, SAND, GREY = "#7A5195", "#B8A800", "#DDCC77", "#8A8A8A"
 
 # JupyterLab's theme decides; the fallbacks are for VS Code and exported pages.
 INK = "var(--jp-content-font-color1,currentColor)"
@@ -33,8 +33,8 @@ STATES = {
 """Colour of a Pod's state, where Pods are not coloured by their owner; the order is that of legends."""
 
 # Orange and vermillion are kept for what waits and what failed.
-_OWNERS = (BLUE, GREEN, PINK, SKY, OLIVE, VIOLET, TEAL)
-_DARK_INK = (SKY, PINK, OLIVE, ORANGE)
+_OWNERS = (BLUE, GREEN, PINK, SKY, OLIVE, VIOLET, SAND)
+_DARK_INK = (SKY, PINK, OLIVE, SAND)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from collections import Counter
 
 from lab_helpers.views.audit_rows import SERVER, Row, is_loop, rows_of
 from lab_helpers.views.facts import Object
-from lab_helpers.views.palette import BLUE, GREEN, HOLLOW, LINE, OLIVE, PINK, SKY, TEAL, VERMILLION, VIOLET
+from lab_helpers.views.palette import BLUE, GREEN, GREY, HOLLOW, LINE, OLIVE, PINK, SKY, VERMILLION, VIOLET
 from lab_helpers.views.picture import BACK, MARK, Canvas, Picture, count, fit, solid, stroke, wide
 
 WIDTH, ROWS, STEP = 960, 40, 27
 CLOCK = 62  # the column of times
 LOOPS = 6  # more control loops than these are drawn as one
-_COLOURS = (BLUE, GREEN, PINK, SKY, VIOLET, OLIVE, TEAL)
+_COLOURS = (BLUE, GREEN, PINK, SKY, VIOLET, OLIVE, GREY)
 
 
 def sequence(events: list[Object], *, title: str = "") -> Picture:
@@ -78,7 +78,8 @@ def _head(canvas: Canvas, name: str, x: float, top: float, bottom: float, middle
     lines = [name] if wide(name, 12) <= width - 8 else [part for part in (first, second) if part]
     for number, words in enumerate(lines):
         y = top + (22 if len(lines) == 1 else 15 + 14 * number)
-        canvas.text(x, y, fit(words, width - 4, 11), size=11, bold=name == SERVER, anchor="middle")
+        size = 11 if wide(words, 11) <= width - 4 else 10
+        canvas.text(x, y, fit(words, width - 4, size), size=size, bold=name == SERVER, anchor="middle")
     canvas.hint(x - width / 2, top, width, 36, name)
 
 

@@ -16,7 +16,12 @@ SAYS = {
 }
 
 
-_CROSS = stroke("#fff", 1.5)
+def _cross(side: float) -> str:
+    return f"l{side:.5g} {side:.5g}m0 {-side:.5g}l{-side:.5g} {side:.5g}"
+
+
+def _tick(unit: float) -> str:
+    return f"l{unit:.5g} {unit * 1.25:.5g}l{unit * 2:.5g} {-unit * 2.5:.5g}"
 
 
 def tile(canvas: Canvas, x: float, y: float, side: float, look: Owner, state: str) -> None:
@@ -25,19 +30,14 @@ def tile(canvas: Canvas, x: float, y: float, side: float, look: Owner, state: st
     small = side < 10
     if state == "Failed":
         canvas.rect(x, y, side, side, solid(VERMILLION))
-        canvas.path(
-            f"M{x + 1:.5g} {y + 1:.5g}l{side - 2:.5g} {side - 2:.5g}m0 {2 - side:.5g}l{2 - side:.5g} {side - 2:.5g}",
-            _CROSS,
-            MARK,
-        )
+        canvas.path(f"M{x + 1:.5g} {y + 1:.5g}{_cross(side - 2)}", stroke("#fff", 1.5), MARK)
         letter = ""
     elif state == "Pending":
         canvas.rect(x + 0.5, y + 0.5, side - 1, side - 1, stroke(look.colour, 1) if small else hollow(look.colour))
         letter = INK
     elif state == "Succeeded":
         canvas.rect(x + 0.5, y + 0.5, side - 1, side - 1, stroke(look.colour, 1))
-        canvas.path(f"M{x + side * 0.2:.5g} {y + side * 0.5:.5g}l{side * 0.2:.5g} {side * 0.25:.5g}l{side * 0.4:.5g} {-side * 0.5:.5g}",
-                    stroke(look.colour, 1.5), MARK)  # fmt: skip
+        canvas.path(f"M{x + side * 0.2:.5g} {y + side * 0.5:.5g}{_tick(side * 0.2)}", stroke(look.colour, 1.5), MARK)
         letter = ""
     elif state == "Not ready":
         canvas.path(f"M{x:.5g} {y:.5g}V{far_y:.5g}H{far_x:.5g}z", solid(look.colour))
