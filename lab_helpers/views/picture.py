@@ -105,7 +105,7 @@ class Canvas:
         high = self.height + 6
         # JupyterLab typesets what lies between two dollars as mathematics, but not in elements of this class.
         svg = (
-            f'<svg role="img" class="mathjax_ignore" aria-label="{escape(" ".join(words), quote=True)}" '
+            f'<svg role="img" class="mathjax_ignore" aria-label="{_safe(" ".join(words))}" '
             f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {high:.5g}" '
             f'style="width:100%;max-width:{self.width:g}px;height:auto;display:block" '
             f'font-family="var(--jp-content-font-family,sans-serif)">'
@@ -138,7 +138,7 @@ def wide(words: str, size: float, bold: bool = False) -> float:
 def fit(words: str, pixels: float, size: float, bold: bool = False) -> str:
     """As much of a text as the pixels hold; the middle goes, because ends tell names apart."""
     shorter, kept = words, min(len(words), 400)
-    while wide(shorter, size, bold) > pixels and kept > 1:
+    while wide(shorter, size, bold) > pixels and kept:
         kept -= 1
         head = (kept + 1) // 2
         shorter = f"{words[:head]}…{words[len(words) - (kept - head) :] if kept > head else ''}"

@@ -144,7 +144,7 @@ def _labels(axis: Axis, marks: Marks, top: float) -> tuple[float, list[tuple[flo
     return top + 15 * len(ends) + 3, placed
 
 
-_STEPS = (0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10**9)
+_STEPS = (0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 86400, 10**9)
 
 
 def _ticks(canvas: Canvas, axis: Axis, y: float) -> None:
@@ -154,7 +154,8 @@ def _ticks(canvas: Canvas, axis: Axis, y: float) -> None:
     for number in range(int(span / step + 1e-6) + 1):
         x = axis.x(axis.start + number * step)
         canvas.line(x, y, x, y + 4, stroke(FAINT, 1))
-        words = f"{number * step:g} s" if step < 60 else f"{number * step / 60:g} min"
+        unit, name = (1, "s") if step < 60 else (60, "min") if step < 3600 else (3600, "h")
+        words = f"{number * step / unit:g} {name}"
         canvas.text(x, y + 17, words, size=11, anchor="middle", faint=True)
 
 
