@@ -85,6 +85,19 @@ def test_what_a_newcomer_looks_for_is_there(name):
     assert len((ROOT / name).read_text()) > 300
 
 
+def course_map() -> str:
+    """README's table of the course, made from the lab folders."""
+    rows = ["| lab | what you do | minutes |", "| --- | --- | --- |"]
+    for path in sorted((ROOT / "labs").glob("*/lab.yaml")):
+        lab, folder = yaml.safe_load(path.read_text()), path.parent.name
+        rows.append(f"| [{folder[:2]} {lab['title']}](labs/{folder}) | {lab['summary']} | {lab['minutes']} |")
+    return "\n".join(rows)
+
+
+def test_readme_holds_the_course_map_of_the_lab_folders():
+    assert course_map() in (ROOT / "README.md").read_text(), "README's course map should be:\n" + course_map()
+
+
 def test_bare_make_prints_help():
     done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
