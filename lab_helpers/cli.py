@@ -103,16 +103,15 @@ def open_jupyter(
     """Open JupyterLab at a lab; programs still missing are prepared in the background."""
     room, settings = lesson.named(name), settings_module.load()
     jupyter.prepare_in_background(settings)
-    process, url = jupyter.start(settings, port)
+    process, url, new = jupyter.start(settings, port)
     address = jupyter.page(url, room.notebook, settings.labs)
-
-    def said() -> None:
-        opened = browser and jupyter.browse(address)
-        out.print(f"JupyterLab is {'open in your browser' if opened else 'ready: open this address in your browser'}:\n")
-        print(f"  {address}\n", flush=True)
+    opened = browser and jupyter.browse(address)
+    state = "is open in your browser" if opened else "is ready" if new else "runs already"
+    out.print(f"JupyterLab {state}{'' if opened else ': open this address in your browser'}.\n")
+    print(f"  {address}\n", flush=True)
+    if new:
         out.print("It stays until you press Ctrl-C here. Clusters that labs made go on; lab clean ends them.")
-
-    jupyter.follow(process, said)
+        jupyter.follow(process)
 
 
 @app.command()

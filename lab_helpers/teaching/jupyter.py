@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -81,8 +80,8 @@ def prepare_in_background(settings: Settings) -> None:
         processes.start("setup", [sys.executable, "-m", "lab_helpers.cli", "setup"], folder=folder)
 
 
-def start(settings: Settings, port: int) -> tuple[processes.Process, str]:
-    """Start JupyterLab, or adopt the one that runs already; its process and its address with the token.
+def start(settings: Settings, port: int) -> tuple[processes.Process, str, bool]:
+    """Start JupyterLab, or find the one that runs already: its process, its address with the token, whether it is new.
 
     Raises:
         LabError: it ended at once, or did not answer within two minutes.
@@ -90,7 +89,8 @@ def start(settings: Settings, port: int) -> tuple[processes.Process, str]:
     folder = settings.data / "jupyter"
     env = environment(folder)
     running = processes.recorded(folder).get(_NAME)
-    if not (running and processes.alive(running) and _address(folder, running.pid)):
+    new = not (running and processes.alive(running) and _address(folder, running.pid))
+    if new or running is None:
         running = processes.start(_NAME, _command(settings.labs, port, secrets.token_hex(24)), folder=folder, env=env)
     process = running
     state = {"url": ""}
@@ -102,7 +102,7 @@ def start(settings: Settings, port: int) -> tuple[processes.Process, str]:
         return bool(state["url"])
 
     processes.wait_until(answers, deadline=120, what="JupyterLab's answer", seen=lambda: processes.tail(process.log, 5))
-    return process, state["url"]
+    return process, state["url"], new
 
 
 def _address(folder: Path, pid: int) -> str:
@@ -124,10 +124,9 @@ def page(url: str, notebook: Path, root: Path) -> str:
     return f"{base}lab/tree/{quote(str(notebook.relative_to(root)))}?{token}"
 
 
-def follow(process: processes.Process, said: Callable[[], None]) -> None:
+def follow(process: processes.Process) -> None:
     """Stay until the server ends or Ctrl-C is pressed; then end it."""
     try:
-        said()
         while processes.alive(process):
             time.sleep(0.5)
     except KeyboardInterrupt:

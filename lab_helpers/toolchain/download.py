@@ -25,17 +25,30 @@ def address(settings: Settings, url: str) -> str:
 
 
 def reachable(settings: Settings, program: Program) -> bool:
-    """Whether the official file seems to be reachable, within two seconds."""
+    """Whether the official file seems to be reachable; a host that does not answer is asked once."""
     url = program.official()
-    return bool(url) and settings.downloads != "off" and _answers(address(settings, url))
+    if not url or settings.downloads == "off":
+        return False
+    place = address(settings, url)
+    return _host_answers(place.partition("://")[0], urlsplit(place).netloc) and _there(place)
 
 
-@lru_cache(maxsize=64)
-def _answers(url: str) -> bool:
+@lru_cache(maxsize=16)
+def _host_answers(scheme: str, host: str) -> bool:
     import requests
 
     try:
-        return requests.head(url, timeout=PROBE_SECONDS, allow_redirects=True).status_code == 200
+        requests.head(f"{scheme}://{host}/", timeout=PROBE_SECONDS, allow_redirects=False)
+        return True
+    except requests.RequestException:
+        return False
+
+
+def _there(url: str) -> bool:
+    import requests
+
+    try:
+        return requests.head(url, timeout=2 * PROBE_SECONDS, allow_redirects=True).status_code == 200
     except requests.RequestException:
         return False
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from lab_helpers import settings
+from lab_helpers import processes, settings
 from lab_helpers.clusters import provider
 from lab_helpers.settings import LABS
 from lab_helpers.teaching import lesson
@@ -102,6 +103,23 @@ def test_check_runs_the_learners_notebook_and_reports_each_exercise(home):
         assert f"✗ {exercise}" in said
     assert "There is no namespace team-blue" in said
     assert "No clusters" in lab("clusters"), "it had a cluster of its own, and that is gone"
+
+
+def test_open_twice_gives_the_same_server_and_ctrl_c_ends_it(home):
+    env = {**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+    first = subprocess.Popen([LAB, "open", "--no-browser"], stdout=subprocess.PIPE, text=True, env=env)
+    try:
+        lines = iter(first.stdout.readline, "")
+        address = next(line.strip() for line in lines if "http://127.0.0.1:" in line)
+        assert "/lab/tree/00-start-here/start-here.ipynb?token=" in address
+        second = lab("open", "03", "--no-browser")
+        assert "runs already" in second
+        assert address.partition("/lab/")[0] in second and "control-plane.ipynb" in second
+    finally:
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=60)
+    record = processes.recorded(home / "data" / "eks-lab" / "jupyter")["jupyterlab"]
+    assert not processes.alive(record)
 
 
 def test_a_bad_setting_is_named(home):

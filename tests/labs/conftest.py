@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ class Tally:
             f"journeys: {len(self.labs)} labs, {solved} exercises solved, {wrong} wrong answers refused, "
             f"{untouched} untouched exercises refused, {len(self.steps)} steps, provider embedded",
             f"nbval: {len(self.notebooks)} notebooks",
+            f"order of LAB_SEED={os.environ.get('LAB_SEED', '')}: {', '.join(self.labs)}",
         ]
         for lab, (wall, cells) in sorted(self.labs.items()):
             said.append(f"journey {lab}: {wall:.1f} s, {cells:.1f} s of it in cells, ratio {wall / max(cells, 0.1):.2f}")

@@ -42,7 +42,7 @@ def cache(monkeypatch, tmp_path, compiled):
     monkeypatch.setenv("LAB_DOWNLOADS", "off")
     monkeypatch.delenv("LAB_PROGRAMS", raising=False)
     use(monkeypatch, TINY)
-    download._answers.cache_clear()
+    download._host_answers.cache_clear()
     folder = tmp_path / "cache" / "eks-lab"
     (folder / "build").mkdir(parents=True)
     (folder / "build" / "go-build").symlink_to(compiled)
