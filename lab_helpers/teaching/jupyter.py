@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -125,7 +126,8 @@ def page(url: str, notebook: Path, root: Path) -> str:
 
 
 def follow(process: processes.Process) -> None:
-    """Stay until the server ends or Ctrl-C is pressed; then end it."""
+    """Stay until the server ends, Ctrl-C is pressed or this process is asked to end; then end the server."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         while processes.alive(process):
             time.sleep(0.5)

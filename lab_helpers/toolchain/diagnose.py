@@ -98,7 +98,8 @@ def _program(settings: Settings, program: Program, thorough: bool) -> Row:
     try:
         if store.find(settings, program, thorough=thorough):
             made = store.record(settings, program)
-            return Row(program.name, f"{need}, {made.get('source', '')}{passed}", need)
+            source = "built from its source" if made.get("source") == "build" else made.get("source", "")
+            return Row(program.name, f"{need}, {source}{passed}", need)
         return Row(program.name, f"not prepared yet{passed}", need, "lab setup", ok=False)
     except ProgramError as error:
         return Row(program.name, error.seen, need, "lab setup", ok=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab_helpers import CheckFailed
 
 if TYPE_CHECKING:
-    from lab_helpers.teaching.room import Lab
+    from lab_helpers.teaching.lab import Lab
 
 GREEDY = {
     "apiVersion": "v1",

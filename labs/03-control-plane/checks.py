@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lab_helpers import CheckFailed, KubernetesError
 
 if TYPE_CHECKING:
-    from lab_helpers.teaching.room import Lab
+    from lab_helpers.teaching.lab import Lab
 
 Pod = dict[str, Any]
 

@@ -15,7 +15,7 @@ import yaml
 from lab_helpers import CheckFailed
 
 if TYPE_CHECKING:
-    from lab_helpers.teaching.room import Lab
+    from lab_helpers.teaching.lab import Lab
 
 Object = dict[str, Any]
 

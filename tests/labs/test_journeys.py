@@ -18,23 +18,38 @@ PLAN = [(room, step) for room in ROOMS for step in [*steps(room), None]]
 
 
 @pytest.fixture(scope="session")
-def journey(request, tally):
-    """A lab's one kernel: pytest keeps all steps of a lab together, because they share this fixture's parameter."""
-    with Journey(request.param) as running:
-        yield running
-    tally.lab(running)
+def kernels(tally):
+    """One kernel at a time: that of the lab whose steps run. A parametrized fixture would be made anew for every step."""
+    running: list[Journey] = []
+
+    def end() -> None:
+        journey = running.pop()
+        journey.__exit__()
+        tally.lab(journey)
+
+    def of(room) -> Journey:
+        if running and running[0].folder != room:
+            end()
+        if not running:
+            running.append(Journey(room).__enter__())
+        return running[0]
+
+    of.end = end
+    yield of
+    if running:
+        end()
 
 
 @pytest.mark.parametrize(
-    ("journey", "step"),
-    PLAN,
-    ids=[f"{room.name} · {step.name if step else 'nothing is left'}" for room, step in PLAN],
-    indirect=["journey"],
+    ("room", "step"), PLAN, ids=[f"{room.name} · {step.name if step else 'nothing is left'}" for room, step in PLAN]
 )
-def test_step(journey, step, tally):
+def test_step(room, step, kernels, tally):
+    journey = kernels(room)
     if step is None:
-        assert journey.leftovers() == []
+        left = journey.leftovers()
+        kernels.end()
+        assert left == []
         return
     wrong = journey.run(step)
     assert not wrong, wrong
-    tally.step(journey.folder.name, step)
+    tally.step(room.name, step)
