@@ -64,18 +64,21 @@ def counts(lanes: list[Lane], start: float, end: float, x: Callable[[float], flo
             last = state
     changes.sort(key=lambda change: change[0])
     now: Counter[str] = Counter()
-    steps: list[Step] = [(start, {})]
+    steps: list[Step] = []
+    begun = start
     for at, old, new in changes:
         if at > end:
             break
+        if x(at) - x(begun) >= 0.5:
+            steps.append((begun, _there(now)))
+            begun = at
         now[old] -= 1
         now[new] += 1
-        seen = {state: number for state, number in now.items() if number > 0 and state not in ("", GONE)}
-        if x(at) - x(steps[-1][0]) < 0.5:
-            steps[-1] = (steps[-1][0], seen)
-        else:
-            steps.append((at, seen))
-    return steps
+    return [*steps, (begun, _there(now))]
+
+
+def _there(now: Counter[str]) -> dict[str, int]:
+    return {state: number for state, number in now.items() if number > 0 and state not in ("", GONE)}
 
 
 def _values(most: int) -> list[int]:

@@ -68,7 +68,7 @@ def cluster_map(
     for one in drawn:
         placed[one.node].append(one)
     waiting = placed.pop("", [])
-    taken = Counter(pod.get("spec", {}).get("nodeName", "") for pod in pods if facts.state(pod) not in ("Succeeded", "Failed"))
+    taken = Counter(pod.get("spec", {}).get("nodeName", "") for pod in pods if not facts.ended(pod))
     canvas = Canvas(WIDTH, title or "Cluster")
     summary = _summary(nodes, drawn)
     bottom = canvas.heading(summary)

@@ -74,6 +74,11 @@ def state(pod: Object) -> str:
     return phase
 
 
+def ended(pod: Object) -> bool:
+    """Whether a Pod has Succeeded or Failed: then it takes nothing of its node any more."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
 def trouble(pod: Object) -> str:
     """What a container waits for (`ImagePullBackOff`, `CrashLoopBackOff`) or why the Pod failed (`Evicted`), or empty."""
     status = pod.get("status") or {}
@@ -125,7 +130,8 @@ def reasons(pods: list[Object]) -> list[tuple[str, int]]:
     """
     counts: Counter[str] = Counter()
     for pod in pods:
-        said = re.sub(r"^\d+/\d+ nodes are available: ", "", reason(pod)).partition(" preemption:")[0].strip(" .")
+        said = re.sub(r"^\d+/\d+ nodes are available: ", "", reason(pod))
+        said = re.split(r"\. (?=preemption:|no new claims|still not schedulable)", said)[0].strip(" .")
         counts.update(_on_nodes(part) for part in re.split(r", (?=\d)", said or "the scheduler has not looked at it yet"))
     return counts.most_common()
 

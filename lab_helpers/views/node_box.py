@@ -47,7 +47,8 @@ def notes(node: Object, now: float) -> list[str]:
     said += [f"taint {taint['key']}" for taint in taints]
     room = node.get("status", {}).get("allocatable") or {}
     if "cpu" in room and "memory" in room:
-        said.append(f"{facts.quantity(room['cpu']):g} cores, {facts.size(facts.quantity(room['memory']))}")
+        cores = facts.quantity(room["cpu"])
+        said.append(f"{cores:g} core{'' if cores == 1 else 's'}, {facts.size(facts.quantity(room['memory']))}")
     return said
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from lab_helpers.views import facts
 from lab_helpers.views.facts import Object
@@ -20,16 +20,19 @@ Share = tuple[str, dict[str, float]]
 """One Pod: its owner and what it requests, in cores, bytes and Pods."""
 
 
-class _Row(NamedTuple):
+@dataclass
+class _Row:
     name: str
     shares: list[Share]
     room: dict[str, float]
+    used: dict[str, float] = field(init=False)
 
-    def used(self, kind: str) -> float:
-        return sum(amounts[kind] for _, amounts in self.shares)
+    def __post_init__(self) -> None:
+        # Forty times 0.1 cores are 4 cores, not 4.000000000000002.
+        self.used = {kind: round(sum(amounts[kind] for _, amounts in self.shares), 6) for kind in _RESOURCES}
 
     def fullness(self) -> float:
-        return max(self.used(kind) / self.room[kind] if self.room[kind] else 0.0 for kind in _RESOURCES)
+        return max(self.used[kind] / self.room[kind] if self.room[kind] else 0.0 for kind in _RESOURCES)
 
 
 def node_fill(nodes: list[Object], pods: list[Object], *, title: str = "", namespace: str | None = None) -> Picture:
@@ -41,7 +44,7 @@ def node_fill(nodes: list[Object], pods: list[Object], *, title: str = "", names
         namespace: count only its Pods; None: all of them, as the scheduler does.
     """
     counted = [pod for pod in pods if not namespace or pod["metadata"].get("namespace") == namespace]
-    counted = [pod for pod in counted if facts.state(pod) not in ("Succeeded", "Failed")]
+    counted = [pod for pod in counted if not facts.ended(pod)]
     placed: dict[str, list[Share]] = defaultdict(list)
     pairs = list(zip(facts.owners(counted), counted, strict=True))
     looks = owners(who for who, pod in sorted(pairs, key=lambda pair: str(pair[1]["metadata"].get("creationTimestamp", ""))))
@@ -85,12 +88,12 @@ def _sum(many: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _bar(canvas: Canvas, x: float, y: float, row: _Row, kind: str, looks: dict[str, Owner]) -> None:
-    used, room = row.used(kind), row.room[kind]
+    used, room = row.used[kind], row.room[kind]
     canvas.rect(x, y + 3, BAR, 15, f'fill="{HOLLOW}" stroke="{LINE}"', BACK)
     # What is over goes past the bar's end; the whole is shrunk where it would leave the column.
     scale = BAR / room if room and used <= room * 1.1 else BAR * 1.1 / used if used else 0.0
     _parts(canvas, x, y + 3, row.shares, kind, scale, looks)
-    if used > room + 1e-9:
+    if used > room:
         end = x + room * scale
         canvas.line(end, y, end, y + 21, stroke(VERMILLION, 2), MARK)
     words = amount(kind, used, room)
@@ -162,14 +165,14 @@ def _asked(kind: str, asked: float) -> str:
 def _summary(rows: list[_Row], total: _Row, over: int) -> str:
     if not rows:
         return "There is no node."
-    parts = [f"{total.used(kind) / total.room[kind]:.0%} of {name}" for kind, name in _RESOURCES.items() if total.room[kind]]
+    parts = [f"{total.used[kind] / total.room[kind]:.0%} of {name}" for kind, name in _RESOURCES.items() if total.room[kind]]
     return f"{count(len(rows), 'node')}: {', '.join(parts)}" + (f"; {count(over, 'node')} over" if over else "")
 
 
 def _words(title: str, rows: list[_Row], total: _Row, waiting: list[Share]) -> list[str]:
     said = [f"{title}. {count(len(rows), 'node')}, the fullest first."]
     for row in [*rows[:ROWS], *([total] if len(rows) > 1 else [])]:
-        parts = [amount(kind, row.used(kind), row.room[kind]) + (" (over)" if row.used(kind) > row.room[kind] else "")
+        parts = [amount(kind, row.used[kind], row.room[kind]) + (" (over)" if row.used[kind] > row.room[kind] else "")
                  for kind in _RESOURCES]  # fmt: skip
         said.append(f"{row.name}: {'; '.join(parts)}.")
     if len(rows) > ROWS:

@@ -53,9 +53,9 @@ def timeline(
     """
     end = time.time() if now is None else now
     axis = Axis(min(history.began if since is None else since, end - 1), end)
-    pods = [lane for lane in history.pods.values() if _wanted(lane, namespace) and _seen(lane, axis.start)]
+    pods = [lane for lane in history.pods.values() if _wanted(lane, namespace) and _seen(lane, axis.start, end)]
     pods.sort(key=lambda lane: (lane.states[0][0], lane.name))
-    nodes = sorted((lane for lane in history.nodes.values() if _moved(lane, axis.start)), key=lambda lane: lane.name)
+    nodes = sorted((lane for lane in history.nodes.values() if _moved(lane, axis.start, end)), key=lambda lane: lane.name)
     marks = sorted(mark for mark in marks if axis.start <= mark[0] <= end)
     canvas = Canvas(WIDTH, title or "Pods over time")
     summary = _summary(pods, axis)
@@ -85,13 +85,14 @@ def _wanted(lane: Lane, namespace: str | None) -> bool:
     return lane.namespace == namespace if namespace else lane.namespace not in facts.SYSTEM
 
 
-def _seen(lane: Lane, start: float) -> bool:
-    return bool(lane.states) and (lane.states[-1][1] != GONE or lane.states[-1][0] > start)
+def _seen(lane: Lane, start: float, end: float) -> bool:
+    return lane.states[0][0] <= end and (lane.states[-1][1] != GONE or lane.states[-1][0] > start)
 
 
-def _moved(lane: Lane, start: float) -> bool:
+def _moved(lane: Lane, start: float, end: float) -> bool:
     """Whether a node changed, or came, since the start; those that are there at first are seen within two seconds."""
-    return bool(lane.states) and (lane.states[0][0] > start + 2 or any(at > start for at, _ in lane.states[1:]))
+    came, later = lane.states[0][0], [at for at, _ in lane.states[1:]]
+    return start + 2 < came <= end or any(start < at <= end for at in later)
 
 
 def look(state: str) -> str:
@@ -117,7 +118,7 @@ def _lanes(canvas: Canvas, lanes: list[Lane], axis: Axis, top: float) -> float:
                 _bar(canvas, lane, state, axis.x(at), axis.x(until), y + 3)
                 lasted = facts.lasting(until - at) if until - at >= 10 else f"{until - at:.1f} s"
                 canvas.hint(axis.x(at), y, max(3.0, axis.x(until) - axis.x(at)), STEP, f"{lane.name}: {state} for {lasted}")
-        canvas.text(WIDTH - RIGHT + 8, y + 12, lane.states[-1][1], size=11, faint=True)
+        canvas.text(WIDTH - RIGHT + 8, y + 12, lane.at(axis.end), size=11, faint=True)
     return top + len(lanes) * STEP
 
 
@@ -177,7 +178,7 @@ def _words(title: str, summary: str, pods: list[Lane], nodes: list[Lane], axis: 
     said = [f"{title}: {summary}."]
     said += [f"{at - axis.start:.1f} s: {words}." for at, words in marks]
     for lane in [*(pods if len(pods) <= LANES else []), *nodes[:LANES]]:
-        story = ", ".join(f"{state} at {max(0.0, at - axis.start):.1f} s" for at, state in lane.states)
+        story = ", ".join(f"{state} at {max(0.0, at - axis.start):.1f} s" for at, state in lane.states if at <= axis.end)
         said.append(f"{lane.name}{f' on {lane.node}' if lane.node else ''}: {story}.")
     if len(pods) > LANES:
         for quarter in range(1, 4):

@@ -103,6 +103,15 @@ def test_reasons_are_counted_over_pods():
     assert facts.reasons([pod(1, why="no nodes available to schedule pods")]) == [("no nodes available to schedule pods", 1)]
 
 
+def test_what_the_scheduler_says_of_preemption_is_no_reason():
+    """As Kubernetes 1.36 says it."""
+    why = (
+        "0/3 nodes are available: 2 Too many pods, 3 Insufficient cpu. no new claims to deallocate, preemption: "
+        "0/3 nodes are available: 3 No preemption victims found for incoming pod."
+    )
+    assert facts.reasons([pod(1, why=why)]) == [("Too many pods on 2 nodes", 1), ("Insufficient cpu on 3 nodes", 1)]
+
+
 def test_a_comma_within_a_reason_does_not_split_it():
     why = "0/1 nodes are available: 1 node(s) had untolerated taint {team: a, b}."
     assert facts.reasons([pod(1, why=why)]) == [("1 node(s) had untolerated taint {team: a, b}", 1)]

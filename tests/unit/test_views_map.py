@@ -161,6 +161,11 @@ def test_fill_shows_what_is_over():
     assert "▲" not in "".join(Seen(node_fill([node("node-1", pods="3")], [pod(n, "web", "node-1") for n in range(3)])).words)
 
 
+def test_a_node_that_is_exactly_full_is_not_over():
+    picture = node_fill([node("node-1")], [pod(n, "web", "node-1", cpu="100m", memory="64Mi") for n in range(40)])
+    assert "4 of 4 cores;" in picture.alt and "over" not in picture.alt
+
+
 def test_fill_counts_no_pod_that_has_ended():
     pods = [pod(1, "job", "node-1", phase="Succeeded"), pod(2, "job", "node-1", phase="Failed"), pod(3, "web", "node-1")]
     assert "1 of 110 Pods" in node_fill([node("node-1")], pods).alt

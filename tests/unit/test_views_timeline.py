@@ -131,6 +131,15 @@ def test_only_what_belongs_to_the_picture():
     assert "too early" not in timeline(history, [(NOW - 99, "too early")], now=NOW).alt
 
 
+def test_what_came_later_is_not_in_the_picture():
+    picture = timeline(rollout(), now=NOW - 35)
+    assert picture.alt.splitlines() == [
+        "Pods over time: 1 Pod in 25 s; at the end 1 Running.",
+        "web-5d9c7b8f6-1 on node-1: Pending at 10.0 s, Running at 15.0 s.",
+    ]
+    assert "gone" not in Seen(picture).words
+
+
 def test_nothing_happened():
     assert "No Pod in this time." in Seen(timeline(History(NOW), now=NOW)).words
 
