@@ -92,5 +92,6 @@ def _values(most: int) -> list[int]:
 
 def _area(state: str) -> str:
     if state in ("Pending", "Not ready"):
-        return f'fill="{STATES[state]}" fill-opacity=".22" stroke="{STATES[state]}" stroke-width="1.5" stroke-dasharray="4 2"'
+        opacity = ".22" if state == "Pending" else ".6"
+        return f'fill="{STATES[state]}" fill-opacity="{opacity}" stroke="{STATES[state]}" stroke-width="1.5" stroke-dasharray="4 2"'
     return faded(STATES[state]) if state == "Terminating" else solid(STATES[state])

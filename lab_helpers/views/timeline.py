@@ -77,7 +77,7 @@ def timeline(
         fits = x + wide(words, 11) + 6 < WIDTH
         canvas.text(x + 4 if fits else x - 4, y, words, size=11, anchor="start" if fits else "end")
     _ticks(canvas, axis, bottom + 6)
-    _legend(canvas, pods, nodes, bottom + 46)
+    _legend(canvas, pods, nodes, end, bottom + 46)
     return canvas.picture(_words(canvas.title, summary, pods, nodes, axis, marks))
 
 
@@ -97,8 +97,10 @@ def _moved(lane: Lane, start: float, end: float) -> bool:
 
 def look(state: str) -> str:
     """How a bar of a state looks."""
-    if state in ("Pending", "Not ready"):
+    if state == "Pending":
         return hollow(STATES[state])
+    if state == "Not ready":
+        return f'{faded(STATES[state])} stroke-dasharray="3 2"'
     if state == "Terminating":
         return faded(STATES[state])
     if state == "cordoned":
@@ -160,9 +162,9 @@ def _ticks(canvas: Canvas, axis: Axis, y: float) -> None:
         canvas.text(x, y + 17, words, size=11, anchor="middle", faint=True)
 
 
-def _legend(canvas: Canvas, pods: list[Lane], nodes: list[Lane], y: float) -> None:
-    seen = {state for lane in pods for _, state in lane.states}
-    shown = {state for lane in nodes for _, state in lane.states}
+def _legend(canvas: Canvas, pods: list[Lane], nodes: list[Lane], end: float, y: float) -> None:
+    seen = {state for lane in pods for at, state in lane.states if at <= end}
+    shown = {state for lane in nodes for at, state in lane.states if at <= end}
     entries = [(state, look(state), "") for state in STATES if state in seen]
     entries += [(f"node {state}", look(state), "") for state in ("Ready", "NotReady", "cordoned") if state in shown]
     legend(canvas, LEFT, y, [*entries])
