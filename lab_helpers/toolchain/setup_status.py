@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -20,15 +21,17 @@ class Line:
 
     Attributes:
         state: waiting, downloading, building, ready or failed.
-        share: how much of it is done, 0 to 1.
+        share: how much of it is done, 0 to 1: bytes fetched, or sources compiled.
         left: about how many seconds are left.
         note: what a reader should know: where it comes from, or what went wrong.
+        seconds: about how long all of it takes.
     """
 
     state: str = WAITING
     share: float = 0.0
     left: float = 0.0
     note: str = ""
+    seconds: float = 1.0
 
 
 @dataclass
@@ -50,8 +53,8 @@ class SetupStatus:
 
     @property
     def running(self) -> bool:
-        """Whether the process that wrote this still works."""
-        return bool(self.birth) and processes.birth(self.pid) == self.birth and not self.error
+        """Whether the process that wrote this is still at work; a process that is there but has finished is not."""
+        return bool(self.birth) and not self.done and not self.error and processes.birth(self.pid) == self.birth
 
     @property
     def done(self) -> bool:
@@ -65,8 +68,14 @@ class SetupStatus:
 
     @property
     def share(self) -> float:
-        """How much of all of it is done, 0 to 1: by programs."""
-        return sum(line.share for line in self.lines.values()) / max(1, len(self.lines))
+        """How much of all of it is done, 0 to 1: by the time that each program takes."""
+        whole = sum(line.seconds for line in self.lines.values())
+        return sum(line.share * line.seconds for line in self.lines.values()) / whole if whole else 0.0
+
+    @property
+    def busy(self) -> str:
+        """The program that is worked on, or empty."""
+        return next((name for name, line in self.lines.items() if line.state in (DOWNLOADING, BUILDING)), "")
 
 
 def path(settings: Settings) -> Path:
@@ -75,11 +84,12 @@ def path(settings: Settings) -> Path:
 
 
 def write(settings: Settings, status: SetupStatus) -> None:
-    """Write the status atomically, in this process's name."""
+    """Write the status atomically, in this process's name. A full disk is the work's own error, not this one's."""
     status.pid, status.birth, status.at = os.getpid(), processes.birth(os.getpid()), time.time()
     new = path(settings).with_suffix(f".{os.getpid()}.new")
-    new.write_text(json.dumps(asdict(status)))
-    new.replace(path(settings))
+    with contextlib.suppress(OSError):
+        new.write_text(json.dumps(asdict(status)))
+        new.replace(path(settings))
 
 
 def read(settings: Settings) -> SetupStatus:
@@ -88,5 +98,5 @@ def read(settings: Settings) -> SetupStatus:
         fields = json.loads(path(settings).read_text())
         lines = {name: Line(**line) for name, line in fields.pop("lines").items()}
         return SetupStatus(lines=lines, **fields)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return SetupStatus()

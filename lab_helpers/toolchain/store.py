@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,17 @@ def folder(settings: Settings, program: Program) -> Path:
     return settings.cache / "programs" / f"{program.name}-{program.family.version}-{program.key}"
 
 
-def keep(settings: Settings, program: Program, file: Path, source: str, seconds: float) -> Path:
-    """Take a finished file into the cache: recorded first, then renamed, so that no half program is ever found."""
+def keep(settings: Settings, program: Program, file: Path, source: str, origin: str, seconds: float) -> Path:
+    """Take a finished file into the cache: recorded first, then renamed, so that no half program is ever found.
+
+    Args:
+        source: in a word or two, for readers.
+        origin: the address it was fetched from, or the Go that built it.
+    """
     target = folder(settings, program) / program.name
     target.parent.mkdir(parents=True, exist_ok=True)
     file.chmod(0o755)
-    record = {"sha256": digest(file), "source": source, "seconds": round(seconds, 1), **_stamp(file)}
+    record = {"sha256": digest(file), "source": source, "origin": origin, "seconds": round(seconds, 1), **_stamp(file)}
     _write(target, record)
     file.replace(target)
     return target
@@ -47,12 +54,15 @@ def find(settings: Settings, program: Program, *, thorough: bool = False) -> Pat
     stamp = _stamp(target)
     if thorough or any(record.get(name) != value for name, value in stamp.items()):
         if digest(target) != record.get("sha256"):
+            with contextlib.suppress(OSError):  # so that the quick look refuses it too
+                _write(target, {**record, "inode": 0})
             raise ProgramError(
                 f"{program.name} in the cache has changed since it was made: it is not used.",
                 f"{target}: its SHA-256 is not {record.get('sha256')}",
                 "lab setup makes it anew",
             )
-        _write(target, {**record, **stamp})
+        with contextlib.suppress(OSError):  # a cache that cannot be written: computed again next time
+            _write(target, {**record, **stamp})
     return target
 
 
@@ -64,7 +74,7 @@ def remove(settings: Settings, program: Program) -> None:
 
 
 def record(settings: Settings, program: Program) -> dict[str, Any]:
-    """What was written down of a cached program: sha256, source, seconds; empty where there is none."""
+    """What was written down of a cached program: sha256, source, origin, seconds; empty where there is none."""
     try:
         found: dict[str, Any] = json.loads(_record(folder(settings, program) / program.name).read_text())
         return found
@@ -88,6 +98,6 @@ def _record(target: Path) -> Path:
 
 
 def _write(target: Path, record: dict[str, Any]) -> None:
-    new = target.with_name(f"{target.name}.json.new")
+    new = target.with_name(f".{target.name}-{os.getpid()}.json.new")
     new.write_text(json.dumps(record, indent=1))
     new.replace(_record(target))

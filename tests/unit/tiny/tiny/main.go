@@ -1,8 +1,10 @@
 // A program that builds in a second: what the toolchain's tests build instead of Kubernetes.
 package main
 
-import "fmt"
+import "syscall"
 
-var version = "1.2.3"
-
-func main() { fmt.Println("tiny version " + version) }
+func main() {
+	if _, err := syscall.Write(1, []byte("tiny version 1.2.3\n")); err != nil {
+		panic(err)
+	}
+}
