@@ -91,9 +91,9 @@ def quiz(name: str, question: str, options: dict[str, str], right: str, why: str
 
 def course_map() -> None:
     """Every lab as a card to click, with minutes and progress."""
-    from lab_helpers.teaching import lesson, panels
+    from lab_helpers.teaching import panels
 
-    panels.course_map(lesson.every())
+    panels.course_map()
 
 
 def preflight() -> None:

@@ -175,7 +175,9 @@ def _mapping(path: Path) -> dict[str, Any]:
         raise LessonError(f"{path} cannot be read.", error.strerror or "", "every lab has one: see another lab's") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise LessonError(f"{path}:{line} cannot be read as YAML.", str(error.problem), "look at the indentation and quotes") from None
+        raise LessonError(
+            f"{path}:{line} cannot be read as YAML.", str(error.problem), "look at the indentation and quotes"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise LessonError(f"{path} cannot be read as YAML.", str(error), "save it as plain text in UTF-8") from None
     if not isinstance(table, dict):

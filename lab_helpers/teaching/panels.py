@@ -5,16 +5,22 @@ Everything has a plain-text form; every colour has a fallback, for VS Code and e
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from html import escape, unescape
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from lab_helpers import toolchain
+from lab_helpers.errors import LessonError
 from lab_helpers.teaching import progress
 from lab_helpers.toolchain.diagnose import Row, diagnose
 
 if TYPE_CHECKING:
+    from lab_helpers.clusters import Provider
     from lab_helpers.teaching.lesson import Exercise, Lesson
+    from lab_helpers.views import Picture
 
 _BOX = (
     "border:1px solid var(--jp-border-color1,#888);border-left:6px solid {edge};border-radius:4px;padding:.5em 1em;"
@@ -24,18 +30,32 @@ _BOX = (
 _GOOD, _PLAIN, _BAD = "#009E73", "#56B4E9", "#D55E00"
 
 
+def put(html: str, words: str, **more: str) -> None:
+    """Show something: as HTML in a notebook, as words where there is none.
+
+    Args:
+        more: further MIME types, with _ for the slash.
+    """
+    if "IPython" in sys.modules:
+        from IPython import get_ipython
+        from IPython.display import display
+
+        if get_ipython():
+            others = {kind.replace("_", "/"): text for kind, text in more.items()}
+            display({"text/html": html, "text/plain": words, **others}, raw=True)
+            return
+    print(words)
+
+
 def show(headline: str, html: str, *, good: bool = False) -> None:
     """Show a panel; its words are also there as plain text."""
-    from IPython.display import display
-
     box = _BOX.format(edge=_GOOD if good else _PLAIN)
-    panel = f"<div style='{box}'><strong>{escape(headline)}</strong>{html}</div>"
-    display({"text/html": panel, "text/plain": f"{headline}\n{plain(html)}"}, raw=True)
+    put(f"<div style='{box}'><strong>{escape(headline)}</strong>{html}</div>", f"{headline}\n{plain(html)}")
 
 
 def plain(html: str) -> str:
     """HTML's words, a line for each block."""
-    text = re.sub(r"</(p|li|tr|div|h\d)>|<br/?>", "\n", html)
+    text = re.sub(r"</(p|li|tr|div|h\d|pre)>|<br ?/?>", "\n", html)
     text = re.sub(r"</t[dh]>", "  ", text)
     return re.sub(r"\n\s*\n+", "\n", unescape(re.sub(r"<[^>]+>", "", text))).strip()
 
@@ -45,88 +65,114 @@ def code(text: str) -> str:
     return f"<code>{escape(text)}</code>"
 
 
-def banner(lesson: Lesson, provider: str, real: str, simulated: str, done: int) -> None:
-    """The panel that a lab opens with."""
-    rows = [f"<p>{escape(lesson.summary)}</p>"]
+def picture(drawn: Picture) -> None:
+    """Show a picture; in plain text, its words."""
+    put(drawn.html, drawn.alt)
+
+
+def banner(lesson: Lesson, maker: Provider, done: int, stopped: list[str]) -> None:
+    """The panel that a lab opens with.
+
+    Args:
+        done: how many exercises were passed before.
+        stopped: components that the learner stopped when the lab was open before.
+    """
+    rows = [f"<p>{_inline(lesson.summary)}</p>"]
     if lesson.profile:
-        rows.append(f"<p><b>Real</b> (provider {code(provider)}): {escape(real)}</p>")
-        if simulated:
-            rows.append(f"<p><b>Simulated</b>: {escape(simulated)}</p>")
-    rows.append(
-        f"<p><b>Start again</b>: {code('lab.reset()')} makes a new cluster. "
-        f"<b>A terminal like this notebook</b>: {code(f'lab shell {lesson.name}')}</p>"
-    )
+        rows.append(f"<p><b>Real</b> (provider {code(maker.name)}): {escape(maker.real)}</p>")
+        if maker.simulated:
+            rows.append(f"<p><b>Simulated</b>: {escape(maker.simulated)}</p>")
+        rows.append(f"<p><b>Start again</b>: {code('lab.reset()')} makes a new cluster.</p>")
+    rows.append(f"<p><b>A terminal like this notebook</b>: {code(f'lab shell {lesson.name}')}</p>")
+    if stopped:
+        names = ", ".join(code(name) for name in stopped)
+        rows.append(f"<p><b>Stopped by you</b>: {names}. {code(f'lab.start({stopped[0]!r})')} starts it again.</p>")
     count = len(lesson.exercises)
-    rows.append(f"<p>About {lesson.minutes} minutes, {count} exercises, {done} of them passed so far.</p>")
+    rows.append(
+        f"<p>About {lesson.minutes} minutes, {count} exercises, {done} of them passed so far. "
+        "<b>Next</b>: read on, and run each cell with Shift+Enter.</p>"
+    )
     show(lesson.title, "".join(rows))
 
 
 def passed(lesson: Lesson, exercise: Exercise) -> None:
-    """The panel after a passed check, and the debrief."""
-    from IPython.display import display
+    """The panel after a passed check: how far the lab is, and the debrief."""
+    from markdown_it import MarkdownIt
 
     done = [name for name in progress.passed(lesson.name) if name in lesson.exercises]
-    left = [name for name in lesson.exercises if name not in done]
     more = f"{len(done)} of {len(lesson.exercises)} exercises of this lab passed."
-    more += "" if left else " That was the last one."
-    show("✓ Passed", f"<p>{more}</p>", good=True)
-    # A dollar before a price would begin mathematics.
-    text = re.sub(r"(?<!\\)\$", r"\\$", exercise.debrief)
-    display({"text/markdown": text, "text/plain": exercise.debrief}, raw=True)
+    more += "" if len(done) < len(lesson.exercises) else " That was the last one."
+    debrief = _no_mathematics(MarkdownIt().render(exercise.debrief))
+    show("✓ Passed", f"<p>{more}</p>{debrief}", good=True)
 
 
 def hint(number: int, exercise: Exercise) -> None:
-    """One hint."""
+    """The hints so far, the newest last: the cell that shows them replaces its own output."""
+    items = "".join(f"<li>Hint {n}: {_inline(words)}</li>" for n, words in enumerate(exercise.hints[:number], 1))
     last = number == len(exercise.hints)
-    more = "That was the last hint. " + code(f'solution("{exercise.id}")') if last else "One more: run this cell again."
-    words = _inline(exercise.hints[number - 1])
-    show(f"Hint {number} of {len(exercise.hints)}", f"<p>{words}</p><p><small>{more}</small></p>")
+    more = f"That was the last hint. {code(f'solution({exercise.id!r})')} shows one solution."
+    more = more if last else "For one more, run this cell again."
+    body = f"<ul style='list-style:none;padding:0;margin:.4em 0'>{items}</ul><p><small>{more}</small></p>"
+    show(f"Hint {number} of {len(exercise.hints)}", body)
 
 
 def solution(exercise: Exercise) -> None:
-    """The solution as a block that can be copied."""
-    text = f"<pre style='white-space:pre-wrap'>{escape(exercise.solution)}</pre>"
-    show(
-        "One solution",
-        f"{text}<p><small>Put it into the exercise cell, run it, and read it until you could write it.</small></p>",
-    )
+    """The solution as a block that can be copied: one click selects it all."""
+    text = f"<pre style='white-space:pre-wrap;user-select:all;margin:.5em 0'><code>{escape(exercise.solution)}</code></pre>"
+    more = "It is noted that you looked. Put it into the exercise cell, run it, and read it until you could write it."
+    show("One solution", f"{text}<p><small>{more}</small></p>")
+
+
+def _no_mathematics(html: str) -> str:
+    """HTML in which a dollar before a price is a dollar: JupyterLab typesets what lies between two, but never in code."""
+    dollar = "<code style='font:inherit;color:inherit;background:none;padding:0'>$</code>"
+    parts = re.split(r"(<code.*?</code>)", html, flags=re.S)
+    return "".join(part if part.startswith("<code") else part.replace("$", dollar) for part in parts)
 
 
 def _inline(markdown: str) -> str:
     """Text with `code` in it as HTML."""
-    return re.sub(r"`([^`]+)`", lambda match: code(unescape(match[1])), escape(markdown))
+    return _no_mathematics(re.sub(r"`([^`]+)`", lambda match: code(unescape(match[1])), escape(markdown)))
 
 
-def course_map(lessons: list[Lesson]) -> None:
-    """Every lab as a card to click, with its minutes and what is passed."""
-    from IPython.display import display
+def course_map() -> None:
+    """Every lab as a card to click, with its minutes and what is passed; a folder with a fault says so on its card."""
+    from lab_helpers.teaching import lesson
 
     cards, words = [], []
-    for lesson in lessons:
-        done = len([name for name in progress.passed(lesson.name) if name in lesson.exercises])
-        count = len(lesson.exercises)
-        state = "✓ done" if done == count and count else f"{done} of {count} exercises" if count else ""
-        edge = _GOOD if done == count and count else _PLAIN
-        link = f"../{lesson.name}/{lesson.notebook.name}"
-        title = f"<a href='{escape(link)}'><strong>{escape(lesson.name[:2])} {escape(lesson.title)}</strong></a>"
-        body = f"<p>{escape(lesson.summary)}</p><small>{lesson.minutes} min · {state}</small>"
-        cards.append(f"<div style='{_BOX.format(edge=edge)};flex:1 1 16em'>{title}{body}</div>")
-        words.append(f"{lesson.name}: {lesson.title}. {lesson.summary} {lesson.minutes} min, {state}.")
-    html = f"<div style='display:flex;flex-wrap:wrap;gap:.6em;max-width:62em'>{''.join(cards)}</div>"
-    display({"text/html": html, "text/plain": "\n".join(words)}, raw=True)
+    for name in lesson.names():
+        try:
+            card, line = _card(lesson.find(name))
+        except LessonError as error:
+            card, line = f"<strong>{escape(name)}</strong><p>{code(error.text())}</p>", f"{name}: {error.text()}"
+            card = f"<div style='{_BOX.format(edge=_BAD)};flex:1 1 16em'>{card}</div>"
+        cards.append(card)
+        words.append(line)
+    put(f"<div style='display:flex;flex-wrap:wrap;gap:.6em;max-width:62em'>{''.join(cards)}</div>", "\n".join(words))
+
+
+def _card(lesson: Lesson) -> tuple[str, str]:
+    done = len([name for name in progress.passed(lesson.name) if name in lesson.exercises])
+    count = len(lesson.exercises)
+    state = "✓ done" if done == count and count else f"{done} of {count} exercises" if count else "no exercises"
+    edge = _GOOD if done == count and count else _PLAIN
+    # Relative: JupyterLab opens it in its own window, whatever folder it serves.
+    link = quote(os.path.relpath(lesson.notebook))
+    title = f"<a href='{escape(link)}'><strong>{escape(lesson.name[:2])} {escape(lesson.title)}</strong></a>"
+    body = f"<p>{_inline(lesson.summary)}</p><small>{lesson.minutes} min · {state}</small>"
+    card = f"<div style='{_BOX.format(edge=edge)};flex:1 1 16em'>{title}{body}</div>"
+    return card, f"{lesson.name}: {lesson.title}. {lesson.summary} {lesson.minutes} min, {state}."
 
 
 def preflight() -> None:
     """What is here, what is missing, and the one command that fixes it."""
-    from IPython.display import display
-
     rows = diagnose(thorough=False)
     body = "".join(_row(row) for row in rows)
     head = "".join(f"<th style='text-align:left'>{title}</th>" for title in ("", "what", "found", "needed", "what to type"))
     html = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     missing = [row.what for row in rows if not row.ok]
     verdict = "Everything is here." if not missing else f"Still to come: {', '.join(missing)}."
-    display({"text/html": f"{html}<p>{escape(verdict)}</p>", "text/plain": f"{plain(html)}\n{verdict}"}, raw=True)
+    put(f"{html}<p>{escape(verdict)}</p>", f"{plain(html)}\n{verdict}")
 
 
 def _row(row: Row) -> str:

@@ -49,7 +49,7 @@ class Kernel:
 
     def run(self, source: str) -> Ran:
         """Run one cell."""
-        cell = nbformat.v4.new_code_cell(source)
+        cell = self._notebook.cells[0] = nbformat.v4.new_code_cell(source)  # where nbclient looks for what is updated
         error = ""
         try:
             self._client.execute_cell(cell, 0)

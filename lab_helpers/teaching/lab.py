@@ -1,0 +1,269 @@
+"""What a learner can do with a lab that is open."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lab_helpers import processes
+from lab_helpers.clusters import COMPONENTS, Cluster, NodeShape, Provider
+from lab_helpers.errors import CheckFailed, ClusterError, KubernetesError, WaitTimeout
+from lab_helpers.kube import Kube
+from lab_helpers.teaching import audit, panels, shell
+from lab_helpers.teaching.lesson import Lesson
+from lab_helpers.teaching.recorder import Recorder
+from lab_helpers.views import Live, Picture, cluster_map, node_fill, sequence, timeline
+
+T = TypeVar("T")
+
+
+class Health(dict[str, str]):
+    """State of each component; in a notebook a table."""
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><td style='text-align:left'>{escape(n)}</td><td>{escape(s)}</td></tr>" for n, s in self.items())
+        return f"<table><thead><tr><th style='text-align:left'>component</th><th>state</th></tr></thead>{rows}</table>"
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<26}{state}" for name, state in self.items())
+
+
+class Log(str):
+    """Lines of a log; in a notebook they look like lines."""
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(str(self))
+
+
+class Lab:
+    """One open lab.
+
+    Attributes:
+        name, title: of the lab.
+        lesson: what its folder says.
+        programs: the folder that comes first in PATH.
+        opened: when, in seconds since 1970.
+    """
+
+    def __init__(self, room: Lesson, maker: Provider, cluster: Cluster | None, programs: Path) -> None:
+        self.name, self.title, self.lesson, self._maker, self.programs = room.name, room.title, room, maker, programs
+        self._quiet, self._marks = False, list[tuple[float, str]]()
+        self.inhabit(cluster)
+
+    def inhabit(self, cluster: Cluster | None) -> None:
+        """Move into a cluster: this one from now on."""
+        self.opened = time.time()
+        self._cluster, self._kube = cluster, Kube(cluster.kubeconfig) if cluster else None
+        self._recorder: Recorder | None = None
+        self._marks.clear()
+
+    def record(self) -> None:
+        """Begin to write down what happens."""
+        if self._kube:
+            self._recorder = Recorder(self._kube)
+
+    def leave(self) -> None:
+        """Let go of the cluster; it goes on."""
+        if self._recorder:
+            self._recorder.stop()
+        self._cluster = self._kube = self._recorder = None
+
+    def reset(self) -> None:
+        """Begin anew: the cluster is made again, empty. Progress and your files stay."""
+        from lab_helpers.teaching import room
+
+        room.reset(self)
+
+    def close(self) -> None:
+        """End the lab: its cluster, its processes and its files are gone. Progress and your files stay."""
+        from lab_helpers.teaching import room
+
+        room.close(self)
+
+    # -- the cluster ------------------------------------------------------------------------------------------------
+
+    @property
+    def cluster(self) -> Cluster:
+        """The lab's cluster."""
+        return self._has(self._cluster)
+
+    @property
+    def kube(self) -> Kube:
+        """The cluster's API: raw JSON in, raw JSON out."""
+        return self._has(self._kube)
+
+    def _has(self, part: T | None) -> T:
+        if part is None:
+            why = "is closed" if self.lesson.profile else "has no cluster"
+            step = f'lab = open_lab("{self.name}") opens it again' if self.lesson.profile else ""
+            raise ClusterError(f"{self.name} {why}.", next_step=step)
+        return part
+
+    def health(self) -> Health:
+        """Each component's state: running, unhealthy, stopped (by you) or dead."""
+        return Health(self._maker.health(self.cluster))
+
+    def is_running(self, component: str) -> bool:
+        """Whether a component runs and answers."""
+        return self._known(component, self.health()) == "running"
+
+    def _known(self, component: str, states: dict[str, str]) -> str:
+        if component not in states:
+            near = ", ".join(states)
+            raise ClusterError(f"There is no component {component!r}.", next_step=f"one of: {near}")
+        return states[component]
+
+    def stop(self, component: str) -> None:
+        """Stop one component of the control plane."""
+        self._maker.stop(self.cluster, component)
+        self._tell(f"{component} stopped", f"{component} is stopped.")
+
+    def start(self, component: str) -> None:
+        """Start it again; returns when it is healthy."""
+        self._maker.start(self.cluster, component)
+        self._tell(f"{component} started", f"{component} runs again.")
+
+    def add_node(self, shape: NodeShape) -> None:
+        """Add a node; returns when it is Ready."""
+        self._maker.add_node(self.cluster, shape)
+        self._tell(f"{shape.name} added", f"{shape.name} is Ready.")
+
+    def remove_node(self, name: str) -> None:
+        """Take a node away with its machine."""
+        self._maker.remove_node(self.cluster, name)
+        self._tell(f"{name} removed", f"{name} is gone.")
+
+    def fail_node(self, name: str) -> None:
+        """The node's machine is lost: its heartbeats end."""
+        self._maker.fail_node(self.cluster, name)
+        self._tell(f"{name} lost", f"{name} sends no more heartbeats.")
+
+    def recover_node(self, name: str) -> None:
+        """The machine comes back; returns when it is Ready."""
+        self._maker.recover_node(self.cluster, name)
+        self._tell(f"{name} back", f"{name} is Ready again.")
+
+    def _tell(self, mark: str, words: str) -> None:
+        if not self._quiet:
+            self.mark(mark)
+            print(words)
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """While a scene is set or a check looks: what they do is not told, it might be the answer."""
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+    def log(self, component: str, lines: int = 20) -> str:
+        """The last lines of a component's log."""
+        self._known(component, dict.fromkeys((*COMPONENTS, "kwok-controller", "audit"), ""))
+        return Log(processes.tail(self._maker.log(self.cluster, component), lines))
+
+    # -- pictures ---------------------------------------------------------------------------------------------------
+
+    def map(self, until: Callable[[], object] | float | None = None, seconds: float = 30, namespace: str | None = None) -> None:
+        """Draw the cluster; with `until` (a function, or seconds to watch) live, and the last frame stays.
+
+        Raises:
+            WaitTimeout: the function was not true within so many seconds.
+        """
+        self._draw(lambda nodes, pods, title: cluster_map(nodes, pods, title=title, namespace=namespace), until, seconds)
+
+    def fill(
+        self, until: Callable[[], object] | float | None = None, seconds: float = 30, namespace: str | None = None
+    ) -> None:
+        """Draw how full each node is; with `until` live, as `map`."""
+        self._draw(lambda nodes, pods, title: node_fill(nodes, pods, title=title, namespace=namespace), until, seconds)
+
+    def _draw(self, picture: Callable[..., Picture], until: Callable[[], object] | float | None, seconds: float) -> None:
+        if until is None:
+            panels.picture(picture(self.kube.list("nodes"), self.kube.list("pods"), ""))
+            return
+        recorder, watched = self._has(self._recorder), not callable(until)
+        begun, drawn, last = time.monotonic(), -1, 0.0
+        answers = recorder.catch_up()
+        with Live() as live:
+            while True:
+                late = time.monotonic() - begun > (until if not callable(until) else seconds)
+                over = callable(until) and _true(until)  # asked first: the last frame shows what made it true
+                if over or late:
+                    answers = recorder.catch_up()
+                if over or late or recorder.changes != drawn or time.monotonic() - last > 1:
+                    drawn, last = recorder.changes, time.monotonic()
+                    live.show(picture(*recorder.seen(), "" if answers else "As last seen: the API server does not answer"))
+                if over or (late and watched):
+                    return
+                if late:
+                    raise WaitTimeout(
+                        f"It did not happen within {seconds:.0f} s.", next_step="look at the picture: what is missing?"
+                    )
+                time.sleep(0.1)
+
+    def mark(self, words: str) -> None:
+        """Remember this moment for the timeline."""
+        self._marks.append((time.time(), words))
+
+    def timeline(
+        self, last: float | None = None, namespace: str | None = None, marks: Sequence[tuple[float, str]] = ()
+    ) -> None:
+        """Draw what happened to Pods and nodes since the lab was opened, or in the `last` seconds.
+
+        Args:
+            marks: (seconds since 1970, words), beside what you stopped, started and marked.
+        """
+        recorder = self._has(self._recorder)
+        recorder.catch_up()
+        since = time.time() - last if last else None
+        panels.picture(timeline(recorder.history(), sorted([*self._marks, *marks]), namespace=namespace, since=since))
+
+    def audit(self, *names: str, **options: Any) -> list[audit.Event]:
+        """Audit events about objects of these names (and those whose names begin so), oldest first.
+
+        Args:
+            options: since, reads, match, and fields: see audit.read.
+        """
+        return audit.read(self._maker.log(self.cluster, "audit"), names, **options)
+
+    def sequence(self, *names: str, title: str = "", **options: Any) -> None:
+        """Draw who asked the API server for what, from the audit log; names and options as for `audit`."""
+        events = [e for e in self.audit(*names, **options) if e.get("objectRef", {}).get("resource") != "events"]
+        panels.picture(sequence(events, title=title or f"Requests about {', '.join(names) or 'anything'}"))
+
+    # -- what the learner typed ---------------------------------------------------------------------------------------
+
+    @property
+    def last_error(self) -> str:
+        """What the last failed command or cell said, for the cell after one that is meant to fail."""
+        return shell.last_failure
+
+    def answer(self, name: str) -> Any:
+        """What the learner's exercise cell calls by this name.
+
+        Raises:
+            CheckFailed: there is nothing of that name yet.
+        """
+        from IPython import get_ipython
+
+        kernel = get_ipython()
+        names = kernel.user_ns if kernel else {}
+        if name not in names:
+            raise CheckFailed(
+                f"There is no {name} yet.", next_step="fill in the exercise cell above, run it, then this one again"
+            )
+        return names[name]
+
+
+def _true(until: Callable[[], object]) -> bool:
+    try:
+        return bool(until())
+    except KubernetesError as error:
+        if error.status:
+            raise
+        return False  # the API server does not answer: what it would say may come true later
