@@ -7,6 +7,7 @@ must pass, and once more. Every other cell runs clean, or raises where its tag s
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -95,12 +96,14 @@ class Journey:
     Attributes:
         folder: the lab's folder in the repository.
         cells: seconds that the cells took.
+        once: seconds of them that a learner would spend who solves every exercise at once.
         wall: seconds from the kernel's start to its end.
     """
 
     folder: Path
     cells: float = 0.0
     wall: float = 0.0
+    once: float = 0.0
     broken: str = ""
     _open: list = field(default_factory=list)
 
@@ -146,7 +149,21 @@ class Journey:
             return _verdict(step, error.ename, error.evalue, probe)
         finally:
             self.cells += time.monotonic() - began
+            if step.name.endswith(": run") or "· solution ·" in step.name:
+                self.once += time.monotonic() - began
         return f"ran, but had to raise {step.raises}: {step.message}" if step.raises else ""
+
+    def minutes(self) -> int:
+        """How long the lab takes: all that is read (prose, code, outputs, hints, solutions, debriefs) at 200 words a
+        minute, and the cells' own time of one pass, times 1.25, rounded up to 5."""
+        words = 0
+        for cell in self.notebook.cells:
+            words += len(cell.source.split())
+            for output in cell.get("outputs", []):
+                words += len((output.get("text") or output.get("data", {}).get("text/plain") or "").split())
+        for exercise in lesson.read(self.copy).exercises.values():
+            words += len(" ".join([*exercise.hints, exercise.solution, exercise.debrief]).split())
+        return 5 * math.ceil((words / 200 + self.once / 60) * 1.25 / 5)
 
     def leftovers(self) -> list[str]:
         """What the lab left behind: processes, clusters, files."""

@@ -9,6 +9,7 @@ import pytest
 from journey import Journey, steps
 
 from lab_helpers.settings import LABS
+from lab_helpers.teaching import lesson
 
 # Labs stand alone, so their order must not matter: each run has another one, and says which.
 SEED = os.environ.setdefault("LAB_SEED", str(random.randrange(1000)))
@@ -41,14 +42,17 @@ def kernels(tally):
 
 
 @pytest.mark.parametrize(
-    ("room", "step"), PLAN, ids=[f"{room.name} · {step.name if step else 'nothing is left'}" for room, step in PLAN]
+    ("room", "step"),
+    PLAN,
+    ids=[f"{room.name} · {step.name if step else 'nothing is left, minutes are right'}" for room, step in PLAN],
 )
 def test_step(room, step, kernels, tally):
     journey = kernels(room)
     if step is None:
-        left = journey.leftovers()
+        left, minutes, said = journey.leftovers(), journey.minutes(), lesson.read(room).minutes
         kernels.end()
         assert left == []
+        assert abs(minutes - said) <= 5, f"lab.yaml says {said} minutes, measured were {minutes}"
         return
     wrong = journey.run(step)
     assert not wrong, wrong
