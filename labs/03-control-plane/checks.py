@@ -3,54 +3,93 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lab_helpers import CheckFailed, KubernetesError
+from lab_helpers import CheckFailed, KubernetesError, LabError
 
 if TYPE_CHECKING:
-    from lab_helpers.teaching.lab import Lab
+    from lab_helpers.teaching.room import Lab
 
-Pod = dict[str, Any]
+Object = dict[str, Any]
+Reconcile = Callable[..., object]
+
+SCHEDULER, MANAGER = "kube-scheduler", "kube-controller-manager"
 
 # -- do a controller's work -------------------------------------------------------------------------------------------
 
-LABELS = {"app": "mine"}
-ROUNDS = 6
+LABELS = {"app": "cart"}
+CALLS = 4  # of reconcile, in each scene
+CALL_SECONDS = 10
 
 
-def _pod(name: str, labels: dict[str, str]) -> Pod:
-    spec = {"containers": [{"name": "app", "image": "mine:1"}]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+def own_controller(lab: Lab) -> None:
+    """`reconcile` does in six scenes what the ReplicaSet controller does.
+
+    The real one plays them first, in the namespace `theirs`. For `yours` the controller manager is stopped: whatever
+    happens there is the learner's doing.
+    """
+    reconcile = lab.answer("reconcile")
+    if not callable(reconcile):
+        raise CheckFailed(
+            f"reconcile is a {type(reconcile).__name__}, not a function.", next_step="def reconcile(kube, replicaset):"
+        )
+    _all_run(lab)
+    for namespace in ("theirs", "yours"):
+        _empty(lab, namespace)
+        if lab.kube.find("namespace", namespace) is None:
+            lab.kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        lab.kube.wait_for("serviceaccount", "default", lambda found: found, namespace)  # without it no Pod can be made
+        lab.kube.create(_pod("bystander", {"app": "checkout"}), namespace)
+        lab.kube.create(_pod("orphan", LABELS), namespace)
+    try:
+        expected = []
+        for _, happens, wanted in SCENES:
+            happens(lab, "theirs")
+            _want(lab, "theirs", wanted)
+            lab.kube.wait_for("replicaset", "cart", lambda found, n=wanted: _settled(found, n), "theirs")
+            expected.append(_seen(lab, "theirs"))
+        lab.stop(MANAGER)
+        for (what, happens, wanted), real in zip(SCENES, expected, strict=True):
+            happens(lab, "yours")
+            _want(lab, "yours", wanted)
+            for _ in range(CALLS):
+                _call(reconcile, lab)
+            _compare(lab, what, real, _seen(lab, "yours"))
+    finally:
+        try:
+            for namespace in ("theirs", "yours"):
+                _empty(lab, namespace)
+        finally:
+            lab.start(MANAGER)
 
 
-def _active(lab: Lab, namespace: str) -> list[Pod]:
-    """Pods that count for a controller: not failed, not completed, not on their way out."""
-    pods = lab.kube.list("pods", namespace, labels="app=mine")
-    ended = ("Failed", "Succeeded")
-    return [p for p in pods if p["status"].get("phase") not in ended and "deletionTimestamp" not in p["metadata"]]
-
-
-def _orphan(lab: Lab, namespace: str) -> None:
-    lab.kube.create(_pod("orphan", LABELS), namespace)
-
-
-def _lose_one(lab: Lab, namespace: str) -> None:
-    lab.kube.delete("pod", _active(lab, namespace)[0]["metadata"]["name"], namespace)
-
-
-def _fail_one(lab: Lab, namespace: str) -> None:
-    name = _active(lab, namespace)[0]["metadata"]["name"]
-    lab.kube.patch("pod", name, {"status": {"phase": "Failed", "reason": "Evicted"}}, namespace, subresource="status")
+def _pod(name: str, labels: dict[str, str]) -> Object:
+    meta = {"name": name, "labels": labels} if name else {"labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": [{"name": "app", "image": "cart:1"}]}}
 
 
 def _nothing(lab: Lab, namespace: str) -> None:
     pass
 
 
-# What happens, and how many replicas are wanted afterwards.
+def _lose_one(lab: Lab, namespace: str) -> None:
+    lab.kube.delete("pod", _counting(lab, namespace)[0]["metadata"]["name"], namespace)
+
+
+def _fail_one(lab: Lab, namespace: str) -> None:
+    """A Pod ends as an evicted one does. First it has to run: otherwise the node would report Running over it."""
+    name = _counting(lab, namespace)[0]["metadata"]["name"]
+    lab.kube.wait_for("pod", name, "Ready", namespace)
+    lab.kube.patch("pod", name, {"status": {"phase": "Failed", "reason": "Evicted"}}, namespace, subresource="status")
+
+
+# What happens, and how many replicas are wanted from then on.
 SCENES: list[tuple[str, Callable[[Lab, str], None], int]] = [
-    ("three are wanted, an orphan with the same labels is there already", _orphan, 3),
+    ("three are wanted; an orphan with the right labels is there already", _nothing, 3),
     ("one Pod is deleted", _lose_one, 3),
     ("one Pod has failed", _fail_one, 3),
     ("five are wanted", _nothing, 5),
@@ -59,143 +98,214 @@ SCENES: list[tuple[str, Callable[[Lab, str], None], int]] = [
 ]
 
 
-def own_controller(lab: Lab) -> None:
-    """`reconcile` does in six scenes what the ReplicaSet controller does."""
-    reconcile = lab.answer("reconcile")
-    for namespace in ("real", "yours"):
-        _prepare(lab, namespace)
-    for what, happens, wanted in SCENES:
-        happens(lab, "real")
-        _real(lab, wanted)
-        expected = _settled(lab, "real", wanted)
-        happens(lab, "yours")
-        for _ in range(ROUNDS):
-            _call(reconcile, lab, wanted)
-        _compare(lab, what, expected)
-
-
-def _prepare(lab: Lab, namespace: str) -> None:
-    """A namespace with one Pod of somebody else, and nothing of an earlier attempt."""
-    lab.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    lab.kube.wait_for("serviceaccount", "default", lambda found: found, namespace)
-    lab.kube.delete("replicaset", "mine", namespace)
-    for pod in lab.kube.list("pods", namespace):
-        lab.kube.delete("pod", pod["metadata"]["name"], namespace)
-    lab.kube.create(_pod("bystander", {"app": "other"}), namespace)
-
-
-def _real(lab: Lab, replicas: int) -> None:
-    """Ask the real ReplicaSet controller for so many Pods."""
+def _want(lab: Lab, namespace: str, replicas: int) -> None:
+    """Write the wish: a real ReplicaSet. Server-side apply, so that it is made the first time and changed later."""
     template = {"metadata": {"labels": LABELS}, "spec": _pod("", LABELS)["spec"]}
     spec = {"replicas": replicas, "selector": {"matchLabels": LABELS}, "template": template}
-    meta = {"name": "mine", "namespace": "real"}
-    lab.kube.apply({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": meta, "spec": spec}, force=True)
+    lab.kube.apply({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "cart"}, "spec": spec}, namespace, True)
 
 
-def _settled(lab: Lab, namespace: str, wanted: int) -> int:
-    lab.kube.wait_for(
-        "replicaset",
-        "mine",
-        lambda _: len(_active(lab, namespace)) == wanted,
-        namespace,
-        what=f"{wanted} Pods of the real ReplicaSet (is kube-controller-manager running?)",
-    )
-    return len(_active(lab, namespace))
+def _settled(replicaset: Object | None, wanted: int) -> bool:
+    status = (replicaset or {}).get("status", {})
+    seen = replicaset is not None and status.get("observedGeneration") == replicaset["metadata"]["generation"]
+    return seen and status.get("replicas") == wanted == status.get("readyReplicas", 0)
 
 
-def _call(reconcile: Callable[..., object], lab: Lab, wanted: int) -> None:
+def _counting(lab: Lab, namespace: str) -> list[Object]:
+    """The Pods that count for a ReplicaSet: the right labels, not ended, not on their way out."""
+    pods = lab.kube.list("pods", namespace, labels="app=cart")
+    ended = ("Failed", "Succeeded")
+    return [p for p in pods if p["status"].get("phase") not in ended and "deletionTimestamp" not in p["metadata"]]
+
+
+def _seen(lab: Lab, namespace: str) -> tuple[int, int]:
+    """How many Pods count, and how many of them have the ReplicaSet as their controller."""
+    pods = _counting(lab, namespace)
+    uid = lab.kube.get("replicaset", "cart", namespace)["metadata"]["uid"]
+    owners = [owner for pod in pods for owner in pod["metadata"].get("ownerReferences", [])]
+    return len(pods), sum(owner["uid"] == uid and bool(owner.get("controller")) for owner in owners)
+
+
+def _call(reconcile: Reconcile, lab: Lab) -> None:
     try:
-        reconcile(lab.kube, "yours", dict(LABELS), wanted)
+        with _limit(CALL_SECONDS):
+            reconcile(lab.kube, lab.kube.get("replicaset", "cart", "yours"))
+    except CheckFailed:
+        raise
     except KubernetesError as error:
-        raise CheckFailed(f"Your reconcile asked for something impossible: {error.headline}", error.seen) from None
+        raise CheckFailed(f"Your reconcile got a refusal: {error.headline}", error.seen, error.next_step) from None
     except Exception as error:
-        raise CheckFailed("Your reconcile raised an error of its own.", f"{type(error).__name__}: {error}") from None
+        said = error.headline if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+        raise CheckFailed(
+            "Your reconcile raised an error.", said, "call it by hand in a cell of your own to see the line"
+        ) from None
 
 
-def _compare(lab: Lab, what: str, expected: int) -> None:
+@contextmanager
+def _limit(seconds: int) -> Iterator[None]:
+    """End a call that does not come back by itself."""
+
+    def late(*_: object) -> None:
+        raise CheckFailed(
+            f"Your reconcile did not come back within {seconds} s.",
+            next_step="it is called again and again: should the loop be inside it?",
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # alarms reach the main thread only
+        return
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _compare(lab: Lab, what: str, real: tuple[int, int], yours: tuple[int, int]) -> None:
     if not lab.kube.find("pod", "bystander", "yours"):
         raise CheckFailed(
-            "Your controller deleted a Pod of somebody else.", "bystander has the label app=other", "whom may it touch?"
+            "Your controller deleted a Pod that is none of its business.",
+            "the Pod bystander has the label app=checkout; the ReplicaSet selects app=cart",
+            "which Pods may it look at in the first place?",
         )
-    got = len(_active(lab, "yours"))
-    if got != expected:
-        question = {
-            True: "which Pods does it still count, or never make?",
-            False: "does it look before it acts, each time, and can it also take away?",
-        }[got < expected]
+    pods = [f"{p['metadata']['name']} {p['status'].get('phase')}" for p in lab.kube.list("pods", "yours", labels="app=cart")]
+    if yours[0] != real[0]:
+        more = "does it look at what is there before it acts, each time? Can it take away as well as add?"
+        less = "are all the Pods that it counts really at work? And does it add as many as are missing?"
         raise CheckFailed(
-            f"“{what}”: the real controller has {expected} Pods, yours {got}.",
-            ", ".join(f"{p['metadata']['name']} {p['status'].get('phase')}" for p in lab.kube.list("pods", "yours")),
-            question,
+            f"Scene “{what}”: the real controller has {real[0]} Pods, yours {yours[0]}.",
+            ", ".join(pods) or "no Pod at all",
+            more if yours[0] > real[0] else less,
         )
+    if yours[1] != real[1]:
+        raise CheckFailed(
+            f"Scene “{what}”: the real controller owns {real[1]} of its Pods, yours {yours[1]}.",
+            ", ".join(pods),
+            "look at metadata.ownerReferences of a Pod of web: who wrote it, also into a Pod that was there already?",
+        )
+
+
+def _empty(lab: Lab, namespace: str) -> None:
+    """Nothing of the scenes is left; the namespaces stay, because removing one is slow."""
+    lab.kube.delete("replicaset", "cart", namespace)
+    for pod in lab.kube.list("pods", namespace):
+        lab.kube.delete("pod", pod["metadata"]["name"], namespace, wait=False)
+    for pod in lab.kube.list("pods", namespace):
+        lab.kube.wait_for("pod", pod["metadata"]["name"], "deleted", namespace)
 
 
 # -- bind by hand -----------------------------------------------------------------------------------------------------
 
 
 def scene_bind_by_hand(lab: Lab) -> None:
-    _start_all(lab)
-    lab.stop("kube-scheduler")
+    """The scheduler is down, and checkout waits for a node."""
+    _all_run(lab, but=SCHEDULER)
+    lab.stop(SCHEDULER)
     lab.kube.delete("pod", "checkout")
-    lab.kube.create(_pod("checkout", {"app": "checkout"}))
+    made = lab.kube.create(_pod("checkout", {"app": "checkout"}))
+    (lab.cluster.folder / "checkout-uid").write_text(made["metadata"]["uid"])
 
 
 def bind_by_hand(lab: Lab) -> None:
-    """`checkout` runs on node-2 and the scheduler had no part in it."""
-    if lab.is_running("kube-scheduler"):
-        raise CheckFailed(
-            "The scheduler is running, so this proves nothing about you.",
-            next_step='run the cell with scene("bind-by-hand") again, and bind it by hand',
-        )
+    """The very Pod checkout runs on node-2, and the scheduler had no part in it."""
+    again = "set the scene again, and leave the scheduler alone"
+    if lab.is_running(SCHEDULER):
+        raise CheckFailed("The scheduler is running, so this proves nothing about you.", next_step=again)
     pod = lab.kube.find("pod", "checkout")
-    if not pod:
-        raise CheckFailed("There is no Pod checkout any more.", next_step='scene("bind-by-hand") brings it back')
+    if pod is None:
+        raise CheckFailed("There is no Pod checkout any more.", next_step="set the scene again: this Pod may not be lost")
+    uid = pod["metadata"]["uid"]
+    if uid != (lab.cluster.folder / "checkout-uid").read_text():
+        raise CheckFailed(
+            "This is another checkout: the first one is gone, with the order that it held.",
+            f"its uid is {uid}, and it was made later",
+            "set the scene again: how does a Pod get a node after it has been made?",
+        )
     node = pod["spec"].get("nodeName")
     if not node:
-        raise CheckFailed("checkout is still Pending: no node is set.", "spec.nodeName is empty", 'hint("bind-by-hand")')
+        raise CheckFailed(
+            "checkout is still Pending: no node is set.",
+            "spec.nodeName is empty",
+            "what did the API server say to your command? What does the scheduler send to it instead?",
+        )
+    bound = lab.audit("checkout", verb="create", subresource="binding", code=201)
+    if bound and bound[-1]["userAgent"].startswith(SCHEDULER):
+        raise CheckFailed(f"The scheduler has bound checkout, to {node}.", next_step=again)
     if node != "node-2":
         raise CheckFailed(
-            f"checkout runs on {node}.", next_step="a binding cannot be changed: what would you have to do to move the Pod?"
+            f"checkout runs on {node}.",
+            "a binding is for ever: a Pod never moves",
+            "set the scene again: which line of what you sent names the node?",
         )
-    lab.kube.wait_for("pod", "checkout", "Ready", deadline=20)
+    lab.kube.wait_for("pod", "checkout", "Ready")
 
 
-# -- name the culprit ---------------------------------------------------------------------------------------------------
+# -- name the culprit -------------------------------------------------------------------------------------------------
 
-SUSPECTS = ("etcd", "kube-controller-manager", "kube-scheduler")
+SYMPTOMS = {
+    "etcd": "kubectl would reach somebody, and get no answer in time",
+    "kube-apiserver": "kubectl would reach nobody, and be refused at once",
+    MANAGER: "a new Deployment would be stored, and no Pod of it would appear",
+    SCHEDULER: "new Pods would appear, and stay without a node",
+}
 
 
 def scene_culprit(lab: Lab) -> None:
-    import contextlib
-    import io
-
-    _start_all(lab)
-    lab.kube.delete("deployment", "probe")
-    lab.kube.wait_for("deployment", "probe", lambda _: not lab.kube.list("pods", "default", labels="app=probe"))
-    with contextlib.redirect_stdout(io.StringIO()):  # its name is what is asked for
-        lab._maker.stop(lab.cluster, random.choice(SUSPECTS))
+    """A healthy cluster in which only web runs; then one component, drawn by lot, is stopped."""
+    _all_run(lab)
+    for deployment in lab.kube.list("deployments", "default"):
+        if deployment["metadata"]["name"] != "web":
+            lab.kube.delete("deployment", deployment["metadata"]["name"])
+    for pod in lab.kube.list("pods", "default"):
+        if pod["metadata"].get("labels", {}).get("app") != "web":
+            lab.kube.delete("pod", pod["metadata"]["name"])
+    # Drawn without putting back: whoever plays it again meets another one.
+    left = lab.cluster.folder / "suspects"
+    suspects = left.read_text().split() if left.exists() else []
+    suspects = suspects or random.sample(list(SYMPTOMS), len(SYMPTOMS))
+    left.write_text(" ".join(suspects[1:]))
+    lab.stop(suspects[0])
 
 
 def culprit(lab: Lab) -> None:
     """The variable `culprit` names the component that is stopped."""
-    named = str(lab.answer("culprit"))
-    states = lab.health()
-    stopped = [name for name, state in states.items() if state == "stopped"]
+    named = str(lab.answer("culprit")).strip()
+    found = next((name for name in SYMPTOMS if _short(name) == _short(named)), None)
+    stopped = [name for name, state in lab.health().items() if state == "stopped"]
     if not stopped:
         raise CheckFailed(
-            "Nothing is stopped any more, so there is nothing to name.",
-            next_step='scene("culprit") draws anew; this time only look',
+            "Nothing is stopped any more, and with it the evidence is gone.",
+            next_step="set the scene again, another one may be drawn; this time only look",
         )
-    if named not in states:
-        raise CheckFailed(f"{named!r} is no component of this cluster.", next_step=f"one of: {', '.join(states)}")
-    if named not in stopped:
+    if found is None:
         raise CheckFailed(
-            f"{named} is not the one that is stopped.",
-            next_step="make a small Deployment: how far does it get, and whose turn would it be then?",
+            f"{named!r} is none of the four.", f"one name out of: {', '.join(SYMPTOMS)}", "how far does a small Deployment get?"
+        )
+    if found not in stopped:
+        raise CheckFailed(
+            f"{found} is at work.",
+            f"if it were stopped, {SYMPTOMS[found]}",
+            "compare that with what you saw: at which step does a small Deployment stop, and whose step is it?",
         )
 
 
-def _start_all(lab: Lab) -> None:
-    for component, state in lab.health().items():
-        if state == "stopped":
-            lab.start(component)
+def _short(name: str) -> str:
+    """`Controller Manager`, `controller-manager` and `kube-controller-manager` are the same."""
+    return "".join(letter for letter in name.lower().removeprefix("kube") if letter.isalnum())
+
+
+# -- shared -----------------------------------------------------------------------------------------------------------
+
+
+def _all_run(lab: Lab, but: str = "") -> None:
+    """Start whatever is stopped, but for one."""
+    stopped = [name for name, state in lab.health().items() if state == "stopped" and name != but]
+    if "etcd" in stopped and "kube-apiserver" not in stopped:
+        # An API server that has lost etcd tries again more and more seldom: a new one finds it at once.
+        lab.stop("kube-apiserver")
+        stopped.append("kube-apiserver")
+    for name in ("etcd", "kube-apiserver", MANAGER, SCHEDULER):
+        if name in stopped:
+            lab.start(name)
