@@ -93,5 +93,6 @@ def _values(most: int) -> list[int]:
 def _area(state: str) -> str:
     if state in ("Pending", "Not ready"):
         opacity = ".22" if state == "Pending" else ".6"
-        return f'fill="{STATES[state]}" fill-opacity="{opacity}" stroke="{STATES[state]}" stroke-width="1.5" stroke-dasharray="4 2"'
+        edge = f'stroke="{STATES[state]}" stroke-width="1.5" stroke-dasharray="4 2"'
+        return f'fill="{STATES[state]}" fill-opacity="{opacity}" {edge}'
     return faded(STATES[state]) if state == "Terminating" else solid(STATES[state])
