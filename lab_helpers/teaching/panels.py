@@ -55,14 +55,14 @@ def show(headline: str, html: str, *, good: bool = False) -> None:
 
 def plain(html: str) -> str:
     """HTML's words, a line for each block."""
-    text = re.sub(r"</(p|li|tr|div|h\d|pre)>|<br ?/?>", "\n", html)
-    text = re.sub(r"</t[dh]>", "  ", text)
-    return re.sub(r"\n\s*\n+", "\n", unescape(re.sub(r"<[^>]+>", "", text))).strip()
+    words = re.sub(r"</(p|li|tr|div|h\d|pre)>|<br ?/?>", "\n", html)
+    words = re.sub(r"</t[dh]>", "  ", words)
+    return re.sub(r"\n\s*\n+", "\n", unescape(re.sub(r"<[^>]+>", "", words))).strip()
 
 
-def code(text: str) -> str:
+def code(words: str) -> str:
     """Inline code; between dollars JupyterLab would otherwise see mathematics."""
-    return f"<code>{escape(text)}</code>"
+    return f"<code>{escape(words)}</code>"
 
 
 def picture(drawn: Picture) -> None:
@@ -77,7 +77,7 @@ def banner(lesson: Lesson, maker: Provider, done: int, stopped: list[str]) -> No
         done: how many exercises were passed before.
         stopped: components that the learner stopped when the lab was open before.
     """
-    rows = [f"<p>{_inline(lesson.summary)}</p>"]
+    rows = [f"<p>{text(lesson.summary)}</p>"]
     if lesson.profile:
         rows.append(f"<p><b>Real</b> (provider {code(maker.name)}): {escape(maker.real)}</p>")
         if maker.simulated:
@@ -108,7 +108,7 @@ def passed(lesson: Lesson, exercise: Exercise) -> None:
 
 def hint(number: int, exercise: Exercise) -> None:
     """The hints so far, the newest last: the cell that shows them replaces its own output."""
-    items = "".join(f"<li>Hint {n}: {_inline(words)}</li>" for n, words in enumerate(exercise.hints[:number], 1))
+    items = "".join(f"<li>Hint {n}: {text(words)}</li>" for n, words in enumerate(exercise.hints[:number], 1))
     last = number == len(exercise.hints)
     more = f"That was the last hint. {code(f'solution({exercise.id!r})')} shows one solution."
     more = more if last else "For one more, run this cell again."
@@ -118,9 +118,9 @@ def hint(number: int, exercise: Exercise) -> None:
 
 def solution(exercise: Exercise) -> None:
     """The solution as a block that can be copied: one click selects it all."""
-    text = f"<pre style='white-space:pre-wrap;user-select:all;margin:.5em 0'><code>{escape(exercise.solution)}</code></pre>"
+    block = f"<pre style='white-space:pre-wrap;user-select:all;margin:.5em 0'><code>{escape(exercise.solution)}</code></pre>"
     more = "It is noted that you looked. Put it into the exercise cell, run it, and read it until you could write it."
-    show("One solution", f"{text}<p><small>{more}</small></p>")
+    show("One solution", f"{block}<p><small>{more}</small></p>")
 
 
 def _no_mathematics(html: str) -> str:
@@ -130,8 +130,8 @@ def _no_mathematics(html: str) -> str:
     return "".join(part if part.startswith("<code") else part.replace("$", dollar) for part in parts)
 
 
-def _inline(markdown: str) -> str:
-    """Text with `code` in it as HTML."""
+def text(markdown: str) -> str:
+    """A line with `code` in it as HTML."""
     return _no_mathematics(re.sub(r"`([^`]+)`", lambda match: code(unescape(match[1])), escape(markdown)))
 
 
@@ -159,7 +159,7 @@ def _card(lesson: Lesson) -> tuple[str, str]:
     # Relative: JupyterLab opens it in its own window, whatever folder it serves.
     link = quote(os.path.relpath(lesson.notebook))
     title = f"<a href='{escape(link)}'><strong>{escape(lesson.name[:2])} {escape(lesson.title)}</strong></a>"
-    body = f"<p>{_inline(lesson.summary)}</p><small>{lesson.minutes} min · {state}</small>"
+    body = f"<p>{text(lesson.summary)}</p><small>{lesson.minutes} min · {state}</small>"
     card = f"<div style='{_BOX.format(edge=edge)};flex:1 1 16em'>{title}{body}</div>"
     return card, f"{lesson.name}: {lesson.title}. {lesson.summary} {lesson.minutes} min, {state}."
 

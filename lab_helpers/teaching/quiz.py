@@ -6,7 +6,6 @@ inputs form no group, so an arrow key leaves the question and moves the notebook
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 from lab_helpers.errors import SettingError
@@ -17,23 +16,33 @@ function render({ model, el }) {
   const group = "q" + Math.random().toString(36).slice(2);
   const set = el.appendChild(document.createElement("fieldset"));
   set.className = "lab-question";
-  set.appendChild(document.createElement("legend")).textContent = model.get("question");
+  const write = (where, words) => words.split("`").forEach((part, number) => {
+    where.append(number % 2 ? Object.assign(document.createElement("code"), { textContent: part }) : part);
+  });
+  write(set.appendChild(document.createElement("legend")), model.get("question"));
   for (const [key, words] of Object.entries(model.get("options"))) {
     const label = set.appendChild(document.createElement("label"));
     const input = label.appendChild(document.createElement("input"));
     Object.assign(input, { type: "radio", name: group, value: key });
     input.addEventListener("change", () => { model.set("choice", key); model.save_changes(); });
-    label.append(" " + words);
+    // Enter chooses too: with one key less to know, nobody is stuck.
+    input.addEventListener("keydown", (e) => { if (e.key === "Enter") { e.preventDefault(); input.click(); send(); } });
+    write(label, " " + words);
   }
-  const button = set.appendChild(document.createElement("button"));
-  Object.assign(button, { type: "button", textContent: model.get("button") });
-  button.onclick = () => model.send({ answer: model.get("choice") });
+  const send = () => model.send({ answer: model.get("choice") });
+  if (model.get("button")) {
+    const button = set.appendChild(document.createElement("button"));
+    Object.assign(button, { type: "button", textContent: model.get("button"), onclick: send });
+  } else {
+    set.addEventListener("change", send);
+  }
   const said = set.appendChild(document.createElement("p"));
   said.setAttribute("role", "status");
   // JupyterLab takes keys for itself unless the focused element says that they are its own.
   set.querySelectorAll("input, button").forEach((e) => { e.dataset.lmSuppressShortcuts = "true"; });
   const draw = () => {
-    said.textContent = model.get("said");
+    said.replaceChildren();
+    write(said, model.get("said"));
     set.querySelectorAll("input").forEach((i) => { i.checked = i.value === model.get("choice"); });
   };
   model.on("change:said change:choice", draw);
@@ -47,6 +56,7 @@ _CSS = """
   font: var(--jp-content-font-size1, 14px) / 1.5 var(--jp-content-font-family, sans-serif); }
 .lab-question legend { font-weight: 600; padding: 0 .4em; }
 .lab-question label { display: block; }
+.lab-question code { font-family: var(--jp-code-font-family, monospace); }
 .lab-question p { margin: .4em 0 0; min-height: 1.5em; }
 """
 
@@ -94,13 +104,13 @@ class _Question:
         widget.on_msg(received)
         bundle = widget._repr_mimebundle_()
         data = bundle[0] if isinstance(bundle, tuple) else bundle
-        words = "\n".join([self.question, *(f"  ( ) {text}" for text in self.options.values())])
-        display({**data, "text/plain": words}, raw=True)
+        rows = [f"  ({'x' if key == known else ' '}) {text}" for key, text in self.options.items()]
+        display({**data, "text/plain": "\n".join([self.question, *rows, widget.said]).strip()}, raw=True)
 
 
 class _Prediction(_Question):
     def reply(self, choice: str) -> str:
-        return "Noted. Now run the next cell and see."
+        return "Noted. Run on and see."
 
 
 class _Quiz(_Question):
@@ -112,9 +122,15 @@ class _Quiz(_Question):
         return "✗ Not yet. Look again at what you saw, then change your answer."
 
 
+_asked: dict[tuple[str, str], list[str]] = {}
+
+
 def predict(lab: str, name: str, question: str, options: list[str]) -> None:
-    """Ask what will happen. Never blocks; the choice is remembered for `compare`."""
-    _Prediction(lab, "predictions", name, question, {option: option for option in options}, "That is my prediction").show()
+    """Ask what will happen. Never blocks and never judges; a choice is remembered at once, for `compare`."""
+    if len(set(options)) < len(options):
+        raise SettingError(f"The prediction {name!r} has the same option twice.")
+    _asked[lab, name] = list(options)
+    _Prediction(lab, "predictions", name, question, {option: option for option in options}, "").show()
 
 
 def compare(lab: str, name: str, happened: str) -> None:
@@ -122,16 +138,22 @@ def compare(lab: str, name: str, happened: str) -> None:
 
     Args:
         happened: one of the prediction's options, word for word.
-    """
-    from lab_helpers.teaching.panels import show
 
+    Raises:
+        SettingError: it is none of them.
+    """
+    from lab_helpers.teaching.panels import show, text
+
+    if happened not in _asked.get((lab, name), [happened]):
+        raise SettingError(f"{happened!r} is no option of the prediction {name!r}.", next_step="; ".join(_asked[lab, name]))
     said = progress.of(lab).get("predictions", {}).get(name)
     if said is None:
-        show("What happened", f"<p>{escape(happened)}</p><p>You made no prediction. Next time, try: it makes you look.</p>")
+        more = "You made no prediction. Try it next time: it makes you look."
+        show("What happened", f"<p>{text(happened)}</p><p>{more}</p>")
     elif said == happened:
-        show("As you predicted", f"<p>✓ {escape(happened)}</p>", good=True)
+        show("As you predicted", f"<p>✓ {text(happened)}</p>", good=True)
     else:
-        show("Not as you predicted", f"<p>You said: {escape(said)}</p><p>It happened: <b>{escape(happened)}</b></p>")
+        show("Not as you predicted", f"<p>You said: {text(str(said))}</p><p>It happened: <b>{text(happened)}</b></p>")
 
 
 def quiz(lab: str, name: str, question: str, options: dict[str, str], right: str, why: str) -> None:
