@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from lab_helpers import settings as settings_module
 from lab_helpers.errors import LabError, ProgramError
 from lab_helpers.settings import Settings, writable
-from lab_helpers.toolchain import build, catalog, download, go, own, store
+from lab_helpers.toolchain import build, catalog, download, go, own, setup_status, store
 from lab_helpers.toolchain.catalog import Program
 
 
@@ -87,13 +87,13 @@ def _disk(settings: Settings) -> Row:
 
 def _downloads(settings: Settings) -> list[Row]:
     if settings.downloads == "off":
-        return [Row("official downloads", "turned off by LAB_DOWNLOADS", "not needed: programs are built")]
+        return [Row("official downloads", "turned off by LAB_DOWNLOADS", "optional: without it, programs are built")]
     download.forget()
     hosts: dict[str, Row] = {}
     for program in catalog.PROGRAMS.values():
         if (url := program.official()) and (host := urlsplit(url).netloc) not in hosts:
             found = "reachable" if download.reachable(settings, program) else "not reachable"
-            hosts[host] = Row(f"downloads from {host}", found, "not needed: programs are built where not")
+            hosts[host] = Row(f"downloads from {host}", found, "optional: what is out of reach is built")
     return list(hosts.values())
 
 
@@ -123,6 +123,10 @@ def _program(settings: Settings, program: Program, thorough: bool) -> Row:
             made = store.record(settings, program)
             source = "built from its source" if made.get("source") == "build" else made.get("source", "")
             return Row(program.name, f"{need}, {source}{passed}", need)
+        now = setup_status.read(settings)
+        if now.running and (line := now.lines.get(program.name)):
+            doing = f"{line.state}, {line.share:.0%}" if program.name == now.busy else line.state
+            return Row(program.name, f"{doing}{passed}", need, f"nothing: process {now.pid} prepares it", ok=False)
         return Row(program.name, f"not prepared yet{passed}", need, "lab setup", ok=False)
     except ProgramError as error:
         return Row(program.name, error.seen, need, "lab setup", ok=False)

@@ -255,6 +255,7 @@ class Gate:
 
     def __init__(self, folder: Path, monkeypatch) -> None:
         self._open, self._child = folder / "open", folder / "child"
+        self._started: list[subprocess.Popen[str]] = []
         wait = f"sleep 600 & echo $! >'{self._child}'; while [ ! -e '{self._open}' ]; do sleep 0.05; done; kill $!"
         (folder / "go").write_text(f'#!/bin/sh\nif [ "$1" = build ]; then {wait}; fi\nexec {shutil.which("go")} "$@"\n')
         (folder / "go").chmod(0o755)
@@ -262,7 +263,13 @@ class Gate:
 
     def setup(self) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", SETUP, str(HERE)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        return self._started[-1]
+
+    def close(self) -> None:
+        for process in self._started:
+            process.kill()
+            process.communicate()
 
     def building(self) -> list[processes.Process]:
         """Go and its child, once they wait at the gate."""
@@ -278,7 +285,9 @@ class Gate:
 @pytest.fixture
 def gate(cache, monkeypatch, tmp_path):
     (tmp_path / "gate").mkdir()
-    return Gate(tmp_path / "gate", monkeypatch)
+    made = Gate(tmp_path / "gate", monkeypatch)
+    yield made
+    made.close()
 
 
 def ended(running: list[processes.Process]) -> None:
@@ -290,9 +299,12 @@ def test_a_killed_set_up_takes_the_compiler_with_it_and_the_next_one_goes_on(cac
     killed = gate.setup()
     running = gate.building()
     assert setup_status.read(settings.load()).running
+    row = diagnose.diagnose(thorough=False)[-1]
+    assert row.found.startswith("building") and f"process {killed.pid}" in row.next_step
     killed.kill()
     killed.wait()
     assert not setup_status.read(settings.load()).running, "a dead set-up is seen as such"
+    assert diagnose.diagnose(thorough=False)[-1].next_step == "lab setup"
     ended(running)
     assert toolchain.missing(["tiny"]) == ["tiny"]
     gate.open()
