@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lab_helpers import CheckFailed, KubernetesError, LabError
 
@@ -22,7 +22,7 @@ SCHEDULER, MANAGER = "kube-scheduler", "kube-controller-manager"
 # -- do a controller's work -------------------------------------------------------------------------------------------
 
 LABELS = {"app": "cart"}
-CALLS = 4  # of reconcile, in each scene
+CALLS = 6  # of reconcile in each scene: enough for one that takes a single step each time
 CALL_SECONDS = 10
 
 
@@ -50,7 +50,8 @@ def own_controller(lab: Lab) -> None:
         for _, happens, wanted in SCENES:
             happens(lab, "theirs")
             _want(lab, "theirs", wanted)
-            lab.kube.wait_for("replicaset", "cart", lambda found, n=wanted: _settled(found, n), "theirs")
+            # Until it has done its work; the status alone would not say so, a deletion does not change it at once.
+            lab.kube.wait_for("replicaset", "cart", lambda _, n=wanted: _seen(lab, "theirs").owned == n, "theirs")
             expected.append(_seen(lab, "theirs"))
         lab.stop(MANAGER)
         for (what, happens, wanted), real in zip(SCENES, expected, strict=True):
@@ -105,12 +106,6 @@ def _want(lab: Lab, namespace: str, replicas: int) -> None:
     lab.kube.apply({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "cart"}, "spec": spec}, namespace, True)
 
 
-def _settled(replicaset: Object | None, wanted: int) -> bool:
-    status = (replicaset or {}).get("status", {})
-    seen = replicaset is not None and status.get("observedGeneration") == replicaset["metadata"]["generation"]
-    return seen and status.get("replicas") == wanted == status.get("readyReplicas", 0)
-
-
 def _counting(lab: Lab, namespace: str) -> list[Object]:
     """The Pods that count for a ReplicaSet: the right labels, not ended, not on their way out."""
     pods = lab.kube.list("pods", namespace, labels="app=cart")
@@ -118,12 +113,20 @@ def _counting(lab: Lab, namespace: str) -> list[Object]:
     return [p for p in pods if p["status"].get("phase") not in ended and "deletionTimestamp" not in p["metadata"]]
 
 
-def _seen(lab: Lab, namespace: str) -> tuple[int, int]:
-    """How many Pods count, and how many of them have the ReplicaSet as their controller."""
+class Seen(NamedTuple):
+    """What a scene has come to: how many Pods count, how many of them the ReplicaSet owns, whether the orphan lives."""
+
+    pods: int
+    owned: int
+    orphan: bool
+
+
+def _seen(lab: Lab, namespace: str) -> Seen:
     pods = _counting(lab, namespace)
     uid = lab.kube.get("replicaset", "cart", namespace)["metadata"]["uid"]
     owners = [owner for pod in pods for owner in pod["metadata"].get("ownerReferences", [])]
-    return len(pods), sum(owner["uid"] == uid and bool(owner.get("controller")) for owner in owners)
+    owned = sum(owner["uid"] == uid and bool(owner.get("controller")) for owner in owners)
+    return Seen(len(pods), owned, any(pod["metadata"]["name"] == "orphan" for pod in pods))
 
 
 def _call(reconcile: Reconcile, lab: Lab) -> None:
@@ -163,7 +166,7 @@ def _limit(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _compare(lab: Lab, what: str, real: tuple[int, int], yours: tuple[int, int]) -> None:
+def _compare(lab: Lab, what: str, real: Seen, yours: Seen) -> None:
     if not lab.kube.find("pod", "bystander", "yours"):
         raise CheckFailed(
             "Your controller deleted a Pod that is none of its business.",
@@ -171,17 +174,23 @@ def _compare(lab: Lab, what: str, real: tuple[int, int], yours: tuple[int, int])
             "which Pods may it look at in the first place?",
         )
     pods = [f"{p['metadata']['name']} {p['status'].get('phase')}" for p in lab.kube.list("pods", "yours", labels="app=cart")]
-    if yours[0] != real[0]:
+    if yours.pods != real.pods:
         more = "does it look at what is there before it acts, each time? Can it take away as well as add?"
         less = "are all the Pods that it counts really at work? And does it add as many as are missing?"
         raise CheckFailed(
-            f"Scene “{what}”: the real controller has {real[0]} Pods, yours {yours[0]}.",
+            f"Scene “{what}”: the real controller has {real.pods} Pods, yours {yours.pods}.",
             ", ".join(pods) or "no Pod at all",
-            more if yours[0] > real[0] else less,
+            more if yours.pods > real.pods else less,
         )
-    if yours[1] != real[1]:
+    if what == SCENES[0][0] and real.orphan and not yours.orphan:
         raise CheckFailed(
-            f"Scene “{what}”: the real controller owns {real[1]} of its Pods, yours {yours[1]}.",
+            f"Scene “{what}”: the real controller kept the orphan, yours has put another Pod in its place.",
+            ", ".join(pods),
+            "the orphan does the same work as the others: what does it lack to be one of them?",
+        )
+    if yours.owned != real.owned:
+        raise CheckFailed(
+            f"Scene “{what}”: the real controller owns {real.owned} of its Pods, yours {yours.owned}.",
             ", ".join(pods),
             "look at metadata.ownerReferences of a Pod of web: who wrote it, also into a Pod that was there already?",
         )
@@ -255,6 +264,8 @@ SYMPTOMS = {
 def scene_culprit(lab: Lab) -> None:
     """A healthy cluster in which only web runs; then one component, drawn by lot, is stopped."""
     _all_run(lab)
+    if lab.kube.find("deployment", "web") is None:
+        lab.kube.apply(lab.lesson.folder / "web.yaml")
     for deployment in lab.kube.list("deployments", "default"):
         if deployment["metadata"]["name"] != "web":
             lab.kube.delete("deployment", deployment["metadata"]["name"])
