@@ -20,11 +20,16 @@ def find(settings: Settings, program: Program) -> Path | None:
 
 
 def candidates(settings: Settings, program: Program) -> list[Path]:
-    """Where the user has a program of that name; links into the lab's cache are not theirs."""
+    """Where the user has a program of that name; those in the lab's cache are not theirs."""
     places = [str(settings.programs)] if settings.programs else []
-    found = [shutil.which(program.name, path=place) for place in [*places, os.environ.get("PATH", "")]]
-    inside = settings.cache.resolve()
-    return [Path(path) for path in dict.fromkeys(found) if path and not Path(path).resolve().is_relative_to(inside)]
+    names = [shutil.which(program.name, path=place) for place in [*places, os.environ.get("PATH", "")]]
+    found = dict.fromkeys(_behind(settings, Path(name)) for name in names if name)
+    return [path for path in found if not path.resolve().is_relative_to(settings.cache.resolve())]
+
+
+def _behind(settings: Settings, path: Path) -> Path:
+    """What a link of ours on a kernel's PATH points at; every other path as it is."""
+    return path.resolve() if any(path.is_relative_to(folder / "bin") for folder in (settings.cache, settings.data)) else path
 
 
 def fits(settings: Settings, program: Program, path: Path) -> bool:

@@ -83,12 +83,12 @@ class _Board:
 
     def __init__(self, settings: Settings, todo: list[str], show: Show) -> None:
         self._settings, self._show, self._at = settings, show, 0.0
-        self.now = SetupStatus()
-        for name in todo:
-            program = catalog.PROGRAMS[name]
-            fetched = download.reachable(settings, program)
-            seconds = max(1.0, program.megabytes / _MEGABYTES_PER_SECOND) if fetched else float(program.seconds)
-            self.now.lines[name] = Line(left=seconds, seconds=seconds)
+        seconds = {name: float(catalog.PROGRAMS[name].seconds) for name in todo}
+        self.now = SetupStatus({name: Line(left=seconds[name], seconds=seconds[name]) for name in todo})
+        self._publish()  # at once: the file may still tell of an earlier set-up that failed
+        for name, line in self.now.lines.items():
+            if download.reachable(settings, catalog.PROGRAMS[name]):
+                line.left = line.seconds = max(1.0, catalog.PROGRAMS[name].megabytes / _MEGABYTES_PER_SECOND)
 
     def state(self, name: str, state: str, note: str) -> None:
         """Begin or end something."""

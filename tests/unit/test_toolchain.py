@@ -296,6 +296,7 @@ def ended(running: list[processes.Process]) -> None:
 
 
 def test_a_killed_set_up_takes_the_compiler_with_it_and_the_next_one_goes_on(cache, gate):
+    setup_status.write(settings.load(), setup_status.SetupStatus(error="an earlier one failed"))
     killed = gate.setup()
     running = gate.building()
     assert setup_status.read(settings.load()).running
@@ -662,6 +663,15 @@ def test_the_labs_own_links_are_not_taken_for_the_users(cache, monkeypatch):
     assert [path.name for path in folder.iterdir()] == ["tiny"]
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     assert own.find(settings.load(), TINY) is None
+
+
+def test_a_link_to_the_users_program_stays_one_link(cache, monkeypatch, tmp_path):
+    """A kernel has the links first on its PATH, and asks again."""
+    path = script(tmp_path / "mine", "1.2.9")
+    monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
+    folder = toolchain.bin_folder(["tiny"])
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    assert (toolchain.path("tiny"), toolchain.bin_folder(["tiny"])) == (path, folder)
 
 
 def test_an_unknown_program_is_named(cache):
