@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 from lab_helpers.errors import CheckFailed, CommandFailed, KubernetesError, LabError, WaitTimeout
 
 if TYPE_CHECKING:
-    from lab_helpers.teaching.room import Lab
+    from lab_helpers.clusters import NodeShape
+    from lab_helpers.teaching.lab import Lab
 
 __all__ = [
     "CheckFailed",
     "CommandFailed",
     "KubernetesError",
+    "Lab",
     "LabError",
+    "NodeShape",
     "WaitTimeout",
     "check",
     "compare",
@@ -116,5 +119,17 @@ def _name() -> str:
     return room.current().name
 
 
-def __dir__() -> list[Any]:
+def __getattr__(name: str) -> Any:
+    if name == "Lab":
+        from lab_helpers.teaching.lab import Lab
+
+        return Lab
+    if name == "NodeShape":
+        from lab_helpers.clusters import NodeShape
+
+        return NodeShape
+    raise AttributeError(f"module 'lab_helpers' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
     return __all__

@@ -30,21 +30,23 @@ _BOX = (
 _GOOD, _PLAIN, _BAD = "#009E73", "#56B4E9", "#D55E00"
 
 
-def put(html: str, words: str, **more: str) -> None:
-    """Show something: as HTML in a notebook, as words where there is none.
+def in_notebook() -> bool:
+    """Whether there is a kernel, so that something can be shown."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
 
-    Args:
-        more: further MIME types, with _ for the slash.
-    """
-    if "IPython" in sys.modules:
-        from IPython import get_ipython
-        from IPython.display import display
+    return get_ipython() is not None
 
-        if get_ipython():
-            others = {kind.replace("_", "/"): text for kind, text in more.items()}
-            display({"text/html": html, "text/plain": words, **others}, raw=True)
-            return
-    print(words)
+
+def put(html: str, words: str) -> None:
+    """Show something: as HTML in a notebook, as words where there is none."""
+    if not in_notebook():
+        print(words)
+        return
+    from IPython.display import display
+
+    display({"text/html": html, "text/plain": words}, raw=True)
 
 
 def show(headline: str, html: str, *, good: bool = False) -> None:
@@ -186,6 +188,8 @@ def status_words(now: toolchain.SetupStatus) -> str:
     """The set-up's state in one line."""
     if now.error:
         return f"The set-up stopped: {now.error} Type in a terminal: lab setup"
+    if not now.lines:
+        return "waiting for the set-up to begin"
     ready = sum(line.state == "ready" for line in now.lines.values())
     busy = next((name for name, line in now.lines.items() if line.state in ("building", "downloading")), "")
     doing = f", {now.lines[busy].state} {busy}" if busy else ""

@@ -7,12 +7,13 @@ import time
 from typing import Any
 
 from lab_helpers import toolchain
-from lab_helpers.teaching.panels import show, status_words
+from lab_helpers.teaching import panels
+from lab_helpers.teaching.panels import status_words
 from lab_helpers.toolchain import SetupStatus
 
 
 class _Bar:
-    """A progress bar in the notebook, or a few printed lines where there is no browser."""
+    """A progress bar in the notebook; in plain text, how far it was when it was shown."""
 
     def __init__(self) -> None:
         import ipywidgets as widgets
@@ -24,7 +25,7 @@ class _Bar:
         box = widgets.HBox([self._bar, self._words])
         bundle = box._repr_mimebundle_()
         data: dict[str, Any] = bundle[0] if isinstance(bundle, tuple) else bundle
-        display({**data, "text/plain": "A progress bar: programs are being prepared."}, raw=True)
+        display({**data, "text/plain": f"Programs are being prepared: {status_words(toolchain.status())}"}, raw=True)
 
     def show(self, now: SetupStatus) -> None:
         """Draw a status."""
@@ -41,6 +42,9 @@ def ensure(programs: list[str]) -> None:
     """Have these programs; where one is still to come, wait with a bar that says what is left."""
     if not toolchain.missing(programs):
         return
+    if not panels.in_notebook():
+        toolchain.ensure(programs, say=print)
+        return
     bar, began = _Bar(), time.monotonic()
     toolchain.ensure(programs, show=bar.show)
     bar.done(f"all programs are ready, after {time.monotonic() - began:.0f} s")
@@ -49,7 +53,10 @@ def ensure(programs: list[str]) -> None:
 def setup_progress() -> threading.Thread | None:
     """Follow the set-up that `make lab` started. Returns at once; the bar goes on, also after the page is reloaded."""
     if not toolchain.missing(toolchain.PROGRAMS):
-        show("Every program is ready", f"<p>{len(toolchain.PROGRAMS)} programs, in the lab's own cache.</p>", good=True)
+        panels.show("Every program is ready", f"<p>{len(toolchain.PROGRAMS)} programs, in the lab's own cache.</p>", good=True)
+        return None
+    if not panels.in_notebook():
+        print(status_words(toolchain.status()))
         return None
     bar = _Bar()
     follower = threading.Thread(target=_follow, args=(bar,), daemon=True, name="setup-progress")
@@ -63,7 +70,7 @@ def _follow(bar: _Bar) -> None:
         now = toolchain.status()
         bar.show(now)
         silent = 0 if now.running else silent + 1
-        if now.error or silent > 20:  # ten seconds without anybody at work
+        if silent > 20:  # ten seconds without anybody at work; an old error may be there while a new set-up begins
             bar.show(SetupStatus(error=now.error or f"nobody is preparing {', '.join(todo)}."))
             return
         time.sleep(0.5)
