@@ -46,15 +46,13 @@ def open_lab(name: str, provider: str | None = None) -> Lab:
         _into_kernel()
         programs = [*(maker.programs(room.profile) if room.profile else ["kubectl"]), *room.programs]
         waiting.ensure(programs)
-        cluster = _usable_cluster(room, maker) if room.profile else None
+        cluster, stopped = _usable_cluster(room, maker) if room.profile else (None, [])
         links = toolchain.bin_folder(dict.fromkeys(programs))
         _become(_environment(cluster, maker, links))
     except BaseException:
         _let_go()
         raise
     _open = Lab(room, maker, cluster, links)
-    states = _open.health() if cluster else {}
-    stopped = [component for component, state in states.items() if state == "stopped"]
     done = [exercise for exercise in progress.passed(room.name) if exercise in room.exercises]
     panels.banner(room, maker, len(done), stopped)
     _open.record()
@@ -72,7 +70,7 @@ def reset(lab: Lab) -> None:
     lab.leave()
     lab._maker.delete(lab.name)
     cells.forget()
-    lab.inhabit(_usable_cluster(room, lab._maker))
+    lab.inhabit(_usable_cluster(room, lab._maker)[0])
     _become(_environment(lab.cluster, lab._maker, lab.programs))
     lab.record()
     print("A new cluster: everything in it is as at the beginning. Your progress and your files are kept.")
@@ -118,8 +116,8 @@ def _let_go() -> None:
     cells.forget()
 
 
-def _usable_cluster(room: Lesson, maker: Provider) -> Cluster:
-    """The lab's cluster: adopted and mended where there is one, otherwise made."""
+def _usable_cluster(room: Lesson, maker: Provider) -> tuple[Cluster, list[str]]:
+    """The lab's cluster: adopted and mended where there is one, otherwise made; and what the learner stopped in it."""
     assert room.profile is not None
     found = maker.get(room.name)
     if found and found.profile != room.profile:
@@ -127,13 +125,15 @@ def _usable_cluster(room: Lesson, maker: Provider) -> Cluster:
         maker.delete(room.name)
         found = None
     if found:
+        states = maker.health(found)
         try:
-            maker.mend(found, _say)
-            return found
+            if set(states.values()) - {"running", "stopped"}:
+                maker.mend(found, _say)
+            return found, [name for name, state in states.items() if state == "stopped"]
         except (ClusterError, ProgramError, WaitTimeout) as error:
             _say(f"this cluster cannot be brought back ({error.headline}): a new one")
             maker.delete(room.name)
-    return maker.create(room.name, room.profile, _say)
+    return maker.create(room.name, room.profile, _say), []
 
 
 def _say(line: str) -> None:
