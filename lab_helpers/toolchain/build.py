@@ -26,7 +26,7 @@ _TEMPLATE = (
 )
 
 # What the user may have to say about the way to the modules; every other variable of Go's is ours.
-_NETWORK = ("GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOINSECURE", "GOAUTH")
+_NETWORK = ("GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOINSECURE", "GOAUTH", "GOENV")
 
 # Where one of these stands in what Go says, this is what to do about it.
 _REMEDIES = {

@@ -418,16 +418,20 @@ def test_a_go_that_is_too_old_is_passed_over(cache, monkeypatch, tmp_path):
     assert "Go 1.19.4 on PATH" in caught.value.seen and "install Go 99.1" in caught.value.next_step
 
 
-def test_the_users_go_settings_do_not_reach_a_build(cache, monkeypatch):
-    for name, value in {"GOOS": "plan9", "GOFLAGS": "-mod=vendor", "GOTOOLCHAIN": "go9.9.9", "GOROOT": "/nowhere"}.items():
+def test_the_users_go_settings_do_not_reach_a_build(cache, monkeypatch, tmp_path):
+    for name, value in {"GOARCH": "mips", "GOFLAGS": "-mod=vendor", "GOTOOLCHAIN": "go9.9.9", "GOROOT": "/nowhere"}.items():
         monkeypatch.setenv(name, value)
+    (tmp_path / "go").mkdir()
+    (tmp_path / "go" / "env").write_text("GOOS=plan9\nGOFLAGS=-mod=vendor\nGOPROXY=http://proxy.example\n")  # go env -w
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert own.printed(TINY, toolchain.ensure(["tiny"])["tiny"]) == "1.2.3"
+    assert build.module_proxy(settings.load(), go.on_path()[0]) == "http://proxy.example", "the way to the modules is theirs"
 
 
 # -- disks ----------------------------------------------------------------------------------------------------------------
 
 SMALL = """
-import os, sys
+import contextlib, os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_toolchain as t
@@ -436,34 +440,28 @@ from lab_helpers.errors import LabError
 from lab_helpers.toolchain import build, catalog
 catalog.PROGRAMS = {"tiny": t.TINY}
 build.GIGABYTES = float(sys.argv[2])
+cache = Path(os.environ["XDG_CACHE_HOME"])
+if len(sys.argv) > 3:
+    with (cache / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(1 << 16)):
+            pass
 try:
     toolchain.ensure(["tiny"])
 except LabError as error:
     print(error.text())
-print("left:", [path.name for path in Path(os.environ["XDG_CACHE_HOME"]).rglob("*.new")])
+print("left:", [path.name for path in cache.rglob("*.new")])
 """
 
 
-def on_a_small_disk(folder: Path, gigabytes: float) -> str:
+def on_a_small_disk(folder: Path, gigabytes: float, *more: str) -> str:
     """What a set-up says on a disk of 6 MB."""
     folder.mkdir()
     mount = f"mount -t tmpfs -o size=6m none '{folder}'"
     if subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True).returncode:
         pytest.skip("no small disk can be mounted here")
     env = {**os.environ, "XDG_CACHE_HOME": str(folder)}
-    words = [
-        "unshare",
-        "-rm",
-        "sh",
-        "-c",
-        f'{mount} && exec "$@"',
-        "sh",
-        sys.executable,
-        "-c",
-        SMALL,
-        str(HERE),
-        str(gigabytes),
-    ]
+    python = [sys.executable, "-c", SMALL, str(HERE), str(gigabytes), *more]
+    words = ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh", *python]
     done = subprocess.run(words, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -477,6 +475,11 @@ def test_a_full_disk_is_said_before_the_build(cache, tmp_path):
 def test_a_disk_that_fills_up_during_the_build_is_said(cache, tmp_path):
     said = on_a_small_disk(tmp_path / "small", 0)
     assert "no space left on device" in said and "free some disk" in said and "left: []" in said
+
+
+def test_a_disk_without_a_byte_left_is_said(cache, tmp_path):
+    said = on_a_small_disk(tmp_path / "small", 0, "full")
+    assert "tiny could not be" in said and "No space left on device" in said and "free some disk" in said
 
 
 READ_ONLY = """
