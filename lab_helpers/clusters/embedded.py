@@ -151,6 +151,9 @@ class Embedded:
         for name in dead:
             say(f"starting {name} again: it had ended")
             self._launch(cluster, name)
+        both_wanted = "stopped" not in (states["etcd"], states["kube-apiserver"])
+        if both_wanted and ("kube-apiserver" in dead or "etcd" in dead):
+            self._wake_clients(cluster)
         if any(state == "unhealthy" for state in states.values()) or dead:
             self._wait_answers(cluster, [name for name in _ALL if states[name] != "stopped"], say)
 
@@ -185,8 +188,24 @@ class Embedded:
         states = self.health(cluster)
         if all(states[name] in ("running", "unhealthy") for name in need):
             self._wait_component(cluster, component, 40)
-        if component in ("etcd", "kube-apiserver") and states["kube-apiserver"] != "stopped" and states["etcd"] != "stopped":
+        if component in ("etcd", "kube-apiserver") and "stopped" not in (states["etcd"], states["kube-apiserver"]):
             self._wait_component(cluster, "kube-apiserver", 40)
+            self._wake_clients(cluster)
+
+    def _wake_clients(self, cluster: Cluster) -> None:
+        """Start controller manager and scheduler anew once the API server is back.
+
+        Their watches back off up to a minute (seen: 50 s after 30 s without it). At work they would have lost their lease
+        after ten seconds, ended, and been started again by their kubelet.
+        """
+        found = processes.recorded(cluster.folder)
+        for name in ("kube-controller-manager", "kube-scheduler"):
+            if name in found and processes.alive(found[name]):
+                processes.stop(found[name], grace=1)
+                self._launch(cluster, name)
+        for name in ("kube-controller-manager", "kube-scheduler"):
+            if not _stopped_mark(cluster, name).exists():
+                self._wait_component(cluster, name, 40)
 
     def _launch(self, cluster: Cluster, component: str) -> None:
         if component == "kwok-controller":

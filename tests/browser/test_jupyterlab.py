@@ -74,8 +74,6 @@ def test_lab_00_in_the_dark_and_its_question_by_keyboard(tmp_path):
         page.keyboard.press("ArrowDown")
         page.keyboard.press("ArrowDown")
         assert question.locator("input").nth(2).is_checked()
-        page.keyboard.press("Tab")
-        page.keyboard.press("Enter")
         page.wait_for_function(
             "() => document.querySelector('fieldset.lab-question p').textContent.startsWith('Noted')", timeout=20_000
         )

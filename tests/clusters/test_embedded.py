@@ -157,6 +157,20 @@ def test_one_component_stops_and_starts(shared, component):
     pod_runs(cluster, f"after-{component}")
 
 
+def test_controllers_work_at_once_when_the_api_server_is_back(shared):
+    """client-go's watches back off up to a minute; a learner who looked around meanwhile must not wait for that."""
+    maker, cluster, kube = shared
+    maker.stop(cluster, "kube-apiserver")
+    before = processes.recorded(cluster.folder)["kube-controller-manager"]
+    maker.start(cluster, "kube-apiserver")
+    assert processes.recorded(cluster.folder)["kube-controller-manager"] != before
+    labels = {"app": "back"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "app"}]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    kube.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "back"}, "spec": spec})
+    kube.wait_for("deployment", "back", "Available", deadline=30)
+
+
 def test_an_unknown_component_is_named(shared):
     maker, cluster, _ = shared
     with pytest.raises(ClusterError, match="kubelet"):
