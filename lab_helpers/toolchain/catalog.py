@@ -138,7 +138,7 @@ def _etcd(name: str, package: str, seconds: int, ask: tuple[str, ...]) -> Progra
 def _kwok(name: str, seconds: int, sums: dict[str, str]) -> Program:
     url = f"{_KWOK_URL}{name}-{{os}}-{{arch}}"
     package = f"sigs.k8s.io/kwok/cmd/{name}"
-    return Program(name, KWOK, package, url, sha256=sums, systems=("linux", "darwin"), seconds=seconds, megabytes=80)
+    return Program(name, KWOK, package, url, sha256=sums, systems=("linux", "darwin"), seconds=seconds, megabytes=60)
 
 
 # In the order in which they are built: what a first look needs comes first, and later ones share earlier ones' packages.
@@ -147,7 +147,7 @@ PROGRAMS: dict[str, Program] = {
     for program in (
         _kubernetes(
             "kubectl",
-            40,
+            95,
             60,
             sha256={
                 "linux/amd64": "ebbd080e7c2e275093b55915722043257eb24004363e20acb3c4d71919f88336",
@@ -156,12 +156,12 @@ PROGRAMS: dict[str, Program] = {
             systems=("linux", "darwin"),
             ask=("version", "--client"),
         ),
-        _etcd("etcd", "go.etcd.io/etcd/server/v3", 25, ("--version",)),
-        _etcd("etcdctl", "go.etcd.io/etcd/etcdctl/v3", 5, ("version",)),
-        _etcd("etcdutl", "go.etcd.io/etcd/etcdutl/v3", 3, ("version",)),
+        _etcd("etcd", "go.etcd.io/etcd/server/v3", 30, ("--version",)),
+        _etcd("etcdctl", "go.etcd.io/etcd/etcdctl/v3", 3, ("version",)),
+        _etcd("etcdutl", "go.etcd.io/etcd/etcdutl/v3", 2, ("version",)),
         _kwok(
             "kwok",
-            50,
+            75,
             {
                 "linux/amd64": "f5a4385a2ae1b9dd7f8acae18e002a75c0ebba124ae9d7259aa8dadb50711f46",
                 "linux/arm64": "628f7d277860f524a2a775c217adcc58828e7b59ab0933680315784f1b8b0e37",
@@ -170,16 +170,16 @@ PROGRAMS: dict[str, Program] = {
         ),
         _kwok(
             "kwokctl",
-            15,
+            13,
             {
                 "linux/amd64": "d5743166c657283d6e827c7c4c20cacfd9009fd94830f06718ca7b2c7099461f",
                 "linux/arm64": "5a642b27d3e975f36040d215640cd90fb4a63cb6fca0ad5865a61bcd9c81051b",
                 "darwin/arm64": "9323a59adb9c27854bd2a76652ad00258bcbb68acc40aba0dc21e362b67b7d6a",
             },
         ),
-        _kubernetes("kube-apiserver", 100, 90),
-        _kubernetes("kube-controller-manager", 30, 75),
-        _kubernetes("kube-scheduler", 10, 60),
+        _kubernetes("kube-apiserver", 160, 105),
+        _kubernetes("kube-controller-manager", 60, 95),
+        _kubernetes("kube-scheduler", 5, 72),
     )
 }
 
