@@ -47,7 +47,7 @@ def ensure(names: Iterable[str], say: Say | None = None, show: Show | None = Non
                 _work(settings, missing(names), say, show)
             finally:
                 lock.release()
-    _tidy(settings)
+    _tidy(settings, say)
     return {name: path(name) for name in names}
 
 
@@ -70,11 +70,12 @@ def _wait(settings: Settings, lock: FileLock, todo: list[str], say: Say, show: S
                 return False
 
 
-def _tidy(settings: Settings) -> None:
+def _tidy(settings: Settings, say: Say) -> None:
     """Remove the build caches once nothing is left to build; a killed set-up may have left them."""
     if settings.keep_build_cache or not build.folder(settings).exists() or missing(catalog.PROGRAMS):
         return
     with contextlib.suppress(Timeout, OSError), FileLock(settings.cache / "setup.lock", timeout=0):
+        say("removing the build caches: nothing is left to build")
         build.clean(settings)
 
 

@@ -171,7 +171,9 @@ def test_the_build_cache_stays_where_it_is_asked_for_and_goes_at_the_next_chance
     toolchain.ensure(["tiny"])
     assert (cache / "build" / "go-build").is_dir()
     monkeypatch.delenv("LAB_KEEP_BUILD_CACHE")
-    toolchain.ensure(["tiny"])
+    said: list[str] = []
+    toolchain.ensure(["tiny"], say=said.append)
+    assert said == ["removing the build caches: nothing is left to build"]
     assert not (cache / "build").exists(), "also what a killed set-up left"
 
 
