@@ -329,8 +329,8 @@ def _all_run(lab: Lab, but: str = "") -> None:
 
 
 def _wait_until_it_works(lab: Lab) -> None:
-    """A Deployment gets a Pod, and the Pod runs. Health alone does not say so: after the API server was away, controllers
-    look for it more and more seldom, and find it up to half a minute late."""
+    """A Deployment gets a Pod, and the Pod runs. Health alone does not say so: a client of an API server that was away
+    tries again more and more seldom, and may find it half a minute late."""
     template = {"metadata": {"labels": {"app": "proof"}}, "spec": _pod("", {})["spec"]}
     spec = {"replicas": 1, "selector": {"matchLabels": {"app": "proof"}}, "template": template}
     lab.kube.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "proof"}, "spec": spec})
