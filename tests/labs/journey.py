@@ -7,6 +7,7 @@ must pass, and once more. Every other cell runs clean, or raises where its tag s
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
@@ -20,6 +21,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from lab_helpers import clusters, settings
 from lab_helpers.teaching import lesson
 
 CELL_SECONDS, LAB_SECONDS = 120, 1200
@@ -181,7 +183,16 @@ class Journey:
     def __exit__(self, *_: object) -> None:
         self._kernel.__exit__(None, None, None)
         self.wall = time.monotonic() - self.began
+        # A lab that did not reach its last cell has not ended its cluster.
+        end_clusters(self.home / "data")
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+def end_clusters(data: Path) -> None:
+    """End every cluster, whole or half, of a state folder."""
+    maker = clusters.provider(dataclasses.replace(settings.load(), data=data / "eks-lab"))
+    for folder in (data / "eks-lab" / "clusters").glob("[!.]*"):
+        maker.delete(folder.name)
 
 
 def _ours(process, home: Path) -> bool:

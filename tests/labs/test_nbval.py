@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from journey import solved
+from journey import end_clusters, solved
 
 from lab_helpers.settings import LABS
 
@@ -50,6 +50,7 @@ def validate(notebook: Path, state: Path, *, cell: int = CELL, limit: int = NOTE
 def state():
     folder = Path(tempfile.mkdtemp(prefix="lab-"))
     yield folder
+    end_clusters(folder / "data")
     shutil.rmtree(folder, ignore_errors=True)
 
 
