@@ -24,7 +24,6 @@ _OVERRIDES = {
     "@jupyterlab/docmanager-extension:plugin": {"autosaveInterval": 20},
     "@jupyterlab/extensionmanager-extension:plugin": {"enabled": False},
     "@jupyterlab/notebook-extension:tracker": {
-        "autoStartDefaultKernel": True,  # no "Select Kernel" dialog in front of the learner
         "scrollPastEnd": False,
         "windowingMode": "none",  # every cell is on the page: for finding, reading aloud and pictures
         "codeCellConfig": {"lineNumbers": False, "lineWrap": True},
@@ -127,7 +126,8 @@ def page(url: str, notebook: Path, root: Path) -> str:
 
 def follow(process: processes.Process) -> None:
     """Stay until the server ends, Ctrl-C is pressed or this process is asked to end; then end the server."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for sign in (signal.SIGINT, signal.SIGTERM):  # a script's background job begins with SIGINT ignored
+        signal.signal(sign, signal.default_int_handler)
     try:
         while processes.alive(process):
             time.sleep(0.5)

@@ -80,6 +80,15 @@ def open_notebook(page: Page, address: str) -> None:
     """Open the notebook and wait until its kernel is idle."""
     page.goto(address, timeout=90 * SECONDS)
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90 * SECONDS)
+    # The page says "idle" before it has a kernel at all; what is run then is lost. The server knows better.
+    page.wait_for_function(
+        """async () => {
+            const kernels = await (await fetch('/api/kernels')).json();
+            return kernels.length > 0 && kernels.every(k => k.execution_state === 'idle' && k.connections > 0);
+        }""",
+        polling=500,
+        timeout=120 * SECONDS,
+    )
     idle(page, 90)
 
 
