@@ -55,6 +55,7 @@ def setup() -> None:
         if not row.ok and row.what in toolchain.PROGRAMS:
             todo.append(row.what)  # changed since it was made: the thorough look found it
     if not todo:
+        toolchain.ensure([])  # build caches that a killed set-up left
         out.print(f"All {len(toolchain.PROGRAMS)} programs are ready.")
         return
     out.print(f"Preparing {len(todo)} programs: {', '.join(todo)}. Ctrl-C stops it; lab setup goes on.")

@@ -80,7 +80,12 @@ def start(
             )
         except OSError as error:
             raise ProgramError(f"{name} could not be started.", error.strerror or "", "lab doctor") from None
-    return record(folder, Process(name, child.pid, birth(child.pid), words, str(log)))
+    process = Process(name, child.pid, birth(child.pid), words, str(log))
+    try:
+        return record(folder, process)
+    except OSError:  # a full disk: what is not on record must not run
+        stop(process, grace=0)
+        raise
 
 
 def record(folder: Path, process: Process) -> Process:
