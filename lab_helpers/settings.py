@@ -116,7 +116,7 @@ def writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = folder / f".write-{os.getpid()}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another thread may have been quicker
     except OSError as error:
         variable = "XDG_CACHE_HOME" if "cache" in str(folder) else "XDG_DATA_HOME"
         raise SettingError(

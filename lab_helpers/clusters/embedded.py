@@ -25,7 +25,7 @@ from lab_helpers.settings import Settings, plain, writable
 
 PROGRAMS = (*COMPONENTS, "etcdctl", "etcdutl", "kwok", "kwokctl", "kubectl")
 _ALL = (*COMPONENTS, "kwok-controller")
-_READY_SECONDS = 60.0
+_READY_SECONDS = 180.0  # eight at once on two cores take more than a minute
 
 Command = list[str]
 

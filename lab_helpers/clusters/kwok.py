@@ -46,7 +46,7 @@ def add(kube: Kube, shapes: Iterable[NodeShape]) -> None:
     for shape in shapes:
         kube.create(node(shape))
     for shape in shapes:
-        kube.wait_for("node", shape.name, _usable, deadline=60, what="Ready")
+        kube.wait_for("node", shape.name, _usable, deadline=120, what="Ready")
 
 
 def _usable(item: dict[str, Any] | None) -> bool:

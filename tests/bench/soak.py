@@ -55,7 +55,8 @@ def run() -> list[Row]:
         for cluster in made.list():
             made.delete(cluster.name)
         found = left(made.data)
-        value = f"{healthy} healthy, {len(failed)} failed, left {found}"
+        said = "".join(f" ({str(error)[:300]})" for error in failed)
+        value = f"{healthy} healthy, {len(failed)} failed{said}, left {found}"
         good = healthy == SIDE_BY_SIDE and not failed and found == (0, 0, 0)
         rows.append((f"{SIDE_BY_SIDE} clusters at once", value, f"{SIDE_BY_SIDE} healthy, 0 failed, (0, 0, 0)", good))
     return rows
