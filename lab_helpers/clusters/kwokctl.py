@@ -21,6 +21,18 @@ _SET_BY_KWOKCTL = {
     "kwok-controller": {"manage-all-nodes", "node-lease-duration-seconds"},
 }
 
+BINARIES = {
+    "etcdBinary": "etcd",
+    "etcdctlBinary": "etcdctl",
+    "etcdutlBinary": "etcdutl",
+    "kubeApiserverBinary": "kube-apiserver",
+    "kubeControllerManagerBinary": "kube-controller-manager",
+    "kubeSchedulerBinary": "kube-scheduler",
+    "kwokControllerBinary": "kwok",
+    "kubectlBinary": "kubectl",
+}
+"""Option of kwokctl's configuration → program."""
+
 _FAST_CLIENT = {"kube-api-qps": "500", "kube-api-burst": "1000"}
 
 
@@ -110,16 +122,6 @@ def environment(data: Path) -> dict[str, str]:
 
 
 def _configuration(folder: Path, profile: Profile, paths: dict[str, Path], policy: Path) -> dict[str, Any]:
-    binaries = {
-        "etcdBinary": "etcd",
-        "etcdctlBinary": "etcdctl",
-        "etcdutlBinary": "etcdutl",
-        "kubeApiserverBinary": "kube-apiserver",
-        "kubeControllerManagerBinary": "kube-controller-manager",
-        "kubeSchedulerBinary": "kube-scheduler",
-        "kwokControllerBinary": "kwok",
-        "kubectlBinary": "kubectl",
-    }
     ports = (
         "etcdPort",
         "etcdPeerPort",
@@ -139,7 +141,7 @@ def _configuration(folder: Path, profile: Profile, paths: dict[str, Path], polic
             "heartbeatFactor": 1,
             "kubeAuditPolicy": str(policy),
             "disableQPSLimits": False,
-            **{key: str(paths[program]) for key, program in binaries.items()},
+            **{key: str(paths[program]) for key, program in BINARIES.items()},
             **dict(zip(ports, _free_ports(len(ports)), strict=True)),
         },
         "componentsPatches": [

@@ -70,19 +70,9 @@ def bare(number: int) -> float:
     ]
     paths = toolchain.ensure(names)
     folder = Path(tempfile.mkdtemp(prefix="kw-"))
-    options = {
-        "etcdBinary": "etcd",
-        "etcdctlBinary": "etcdctl",
-        "etcdutlBinary": "etcdutl",
-        "kubeApiserverBinary": "kube-apiserver",
-        "kubeControllerManagerBinary": "kube-controller-manager",
-        "kubeSchedulerBinary": "kube-scheduler",
-        "kwokControllerBinary": "kwok",
-        "kubectlBinary": "kubectl",
-    }
     lines = ["apiVersion: config.kwok.x-k8s.io/v1alpha1", "kind: KwokctlConfiguration", "options:", "  runtime: binary"]
     lines += ["  kubeVersion: v1.36.3", "  etcdVersion: 3.6.8", "  bindAddress: 127.0.0.1"]
-    lines += [f"  {key}: {paths[name]}" for key, name in options.items()]
+    lines += [f"  {key}: {paths[name]}" for key, name in kwokctl.BINARIES.items()]
     (folder / "kwokctl.yaml").write_text("\n".join(lines) + "\n")
     env = {**kwokctl.environment(folder), "KUBECONFIG": str(folder / "kubeconfig")}
     command = [paths["kwokctl"], "--name", f"bare-{number}"]
