@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -201,13 +200,6 @@ def run(
     if child.returncode:
         raise ProgramError(f"{name} failed (exit code {child.returncode}).", (said or output)[-1500:])
     return output
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listened on a moment ago: whoever binds it must be ready to be late."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(
