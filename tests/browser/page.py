@@ -107,6 +107,8 @@ def idle(page: Page, seconds: float) -> None:
 def run_all(page: Page, seconds: float) -> None:
     """Run → Run All Cells, and wait for the end. A run that the kernel never got is sent again."""
     for _ in range(3):
+        dialog = page.locator("dialog.jp-Dialog")
+        assert dialog.count() == 0, f"a dialog is open: {dialog.first.inner_text()}"
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         try:
