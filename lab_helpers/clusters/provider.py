@@ -30,6 +30,9 @@ class NodeShape:
         zone: value of the label topology.kubernetes.io/zone; empty: none.
         labels: further labels.
         taints: as `kubectl taint` writes them: `key=value:Effect`.
+        runs: what becomes of its Pods. Empty: what the provider does by itself (real containers on kind, simulated by
+            KWOK on embedded). `programs`: they answer (containers on kind, local processes on embedded). `nothing`:
+            simulated by KWOK on either.
     """
 
     name: str
@@ -39,6 +42,7 @@ class NodeShape:
     zone: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()
+    runs: str = ""
 
 
 @dataclass(frozen=True)
