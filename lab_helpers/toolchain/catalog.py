@@ -106,6 +106,7 @@ def _kubernetes_flags(version: str) -> str:
 KUBERNETES = Family("kubernetes", "1.36.3", _kubernetes_flags("1.36.3"))
 ETCD = Family("etcd", "3.6.8")
 KWOK = Family("kwok", "0.8.0")
+METRICS_SERVER = Family("metrics-server", "0.9.0", "-s -w -X k8s.io/component-base/version.gitVersion=v0.9.0")
 
 _KUBERNETES_URL = "https://dl.k8s.io/release/v1.36.3/bin/{os}/{arch}/"
 _ETCD_URL = "https://github.com/etcd-io/etcd/releases/download/v3.6.8/etcd-v3.6.8-{os}-{arch}.tar.gz"
@@ -180,6 +181,8 @@ PROGRAMS: dict[str, Program] = {
         _kubernetes("kube-apiserver", 160, 105),
         _kubernetes("kube-controller-manager", 60, 95),
         _kubernetes("kube-scheduler", 5, 72),
+        # The project publishes it as an image only.
+        Program("metrics-server", METRICS_SERVER, "sigs.k8s.io/metrics-server/cmd/metrics-server", seconds=240),
     )
 }
 

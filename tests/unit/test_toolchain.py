@@ -111,7 +111,7 @@ def test_versions_stand_in_one_place():
         longest_first = sorted(modules, key=len, reverse=True)
         module = next(name for name in longest_first if program.package.startswith(name.removesuffix("/v3")))
         assert modules[module] == program.family.version, f"{program.name}: {module} in {program.family.name}/go.mod"
-        assert f"v{program.family.version}" in program.url
+        assert not program.url or f"v{program.family.version}" in program.url
         assert program.package in text, f"{program.name}: no tool line, so go.sum may lack entries"
         assert (program.family.folder / "go.sum").stat().st_size > 1000
 
