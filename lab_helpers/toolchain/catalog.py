@@ -106,7 +106,7 @@ def _kubernetes_flags(version: str) -> str:
 KUBERNETES = Family("kubernetes", "1.36.3", _kubernetes_flags("1.36.3"))
 ETCD = Family("etcd", "3.6.8")
 KWOK = Family("kwok", "0.8.0")
-METRICS_SERVER = Family("metrics-server", "0.9.0", "-s -w -X k8s.io/component-base/version.gitVersion=v0.9.0")
+METRICS_SERVER = Family("metrics-server", "0.9.0", "-s -w -X k8s.io/client-go/pkg/version.gitVersion=v0.9.0")
 
 _KUBERNETES_URL = "https://dl.k8s.io/release/v1.36.3/bin/{os}/{arch}/"
 _ETCD_URL = "https://github.com/etcd-io/etcd/releases/download/v3.6.8/etcd-v3.6.8-{os}-{arch}.tar.gz"
