@@ -1,8 +1,11 @@
-"""Real kernels for the tests of what notebooks see."""
+"""Real kernels for the tests of what notebooks see; a cache and a mirror for those of the toolchain."""
 
 from __future__ import annotations
 
+import http.server
 import os
+import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +16,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from toolchain_tiny import PLACE, TINY, use, with_packages
+
+from lab_helpers import settings
+from lab_helpers.toolchain import build
 
 
 @dataclass
@@ -87,3 +94,55 @@ def kernels(tmp_path_factory):
     yield start
     for kernel in made:
         kernel.close()
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory):
+    """The first build of all, from empty caches: its folder, and the progress that it told."""
+    folder, shares = tmp_path_factory.mktemp("first"), []
+    place = settings.Settings(folder, folder, folder, "auto", None, "off", True)
+    build.build(place, TINY, folder / "tiny", shares.append)
+    return folder, shares
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path, first):
+    """A cache, a catalogue of one program of our own, and Go's own packages compiled already."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("LAB_DOWNLOADS", "off")
+    monkeypatch.setenv("LAB_KEEP_BUILD_CACHE", "1")
+    monkeypatch.delenv("LAB_PROGRAMS", raising=False)
+    use(monkeypatch, TINY)
+    return with_packages(tmp_path / "cache" / "eks-lab", first)
+
+
+@pytest.fixture
+def requested():
+    """What the mirror was asked for: method and address."""
+    return []
+
+
+@pytest.fixture
+def mirror(monkeypatch, tmp_path, requested):
+    """A web server whose files lie as <base>/<host>/<path>; gives the folder of the official file."""
+    folder = tmp_path / "mirror"
+    official = folder / "official.example" / PLACE
+    official.mkdir(parents=True)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(folder))
+
+        def translate_path(self, path):  # a proxy is asked with the whole address
+            return super().translate_path(re.sub("^http://[^/]*", "", path))
+
+        def log_message(self, *args):
+            requested.append(f"{self.command} {self.path}")
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("LAB_DOWNLOADS", f"http://127.0.0.1:{server.server_port}")
+    yield official
+    server.shutdown()
+    server.server_close()
