@@ -48,7 +48,7 @@ def test_a_program_that_ignores_sigterm_is_killed(tmp_path):
 
 
 def test_a_zombie_is_not_alive(tmp_path):
-    code = "import subprocess, sys; subprocess.Popen(['true']); print('up', flush=True); input()"
+    code = "import subprocess, sys; child = subprocess.Popen(['true']); print('up', flush=True); input()"
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         parent.stdout.readline()
