@@ -50,13 +50,13 @@ def doctor(as_json: Json = False) -> None:
 @app.command()
 def setup() -> None:
     """Find, download or build every program; goes on where it was interrupted."""
-    todo = toolchain.missing(toolchain.PROGRAMS)
+    todo = toolchain.missing()
     for row in diagnose() if not todo else []:
         if not row.ok and row.what in toolchain.PROGRAMS:
             todo.append(row.what)  # changed since it was made: the thorough look found it
     if not todo:
         toolchain.ensure([])  # build caches that a killed set-up left
-        out.print(f"All {len(toolchain.PROGRAMS)} programs are ready.")
+        out.print(f"All {len(toolchain.usual())} programs are ready.")
         return
     out.print(f"Preparing {len(todo)} programs: {', '.join(todo)}. Ctrl-C stops it; lab setup goes on.")
     columns = (TextColumn("{task.description:<28}"), BarColumn(), TextColumn("{task.fields[note]}"))
@@ -74,7 +74,7 @@ def setup() -> None:
         toolchain.ensure(todo, say=lambda line: bars.console.print(f" • {escape(line)}"), show=show)
         for task in tasks.values():
             bars.update(task, completed=1.0)
-    out.print(f"All {len(toolchain.PROGRAMS)} programs are ready, after {time.monotonic() - began:.0f} s.")
+    out.print(f"All {len(toolchain.usual())} programs are ready, after {time.monotonic() - began:.0f} s.")
 
 
 @app.command("list")

@@ -52,8 +52,8 @@ def ensure(programs: list[str]) -> None:
 
 def setup_progress() -> threading.Thread | None:
     """Follow the set-up that `make lab` started. Returns at once; the bar goes on, also after the page is reloaded."""
-    if not toolchain.missing(toolchain.PROGRAMS):
-        panels.show("Every program is ready", f"<p>{len(toolchain.PROGRAMS)} programs, in the lab's own cache.</p>", good=True)
+    if not toolchain.missing():
+        panels.show("Every program is ready", f"<p>{len(toolchain.usual())} programs, in the lab's own cache.</p>", good=True)
         return None
     if not panels.in_notebook():
         print(status_words(toolchain.status()))
@@ -66,7 +66,7 @@ def setup_progress() -> threading.Thread | None:
 
 def _follow(bar: _Bar) -> None:
     silent = 0
-    while todo := toolchain.missing(toolchain.PROGRAMS):
+    while todo := toolchain.missing():
         now = toolchain.status()
         bar.show(now)
         silent = 0 if now.running else silent + 1

@@ -6,11 +6,11 @@ Clusters and teaching call `ensure`, `path` and `bin_folder`; whoever shows prog
 from __future__ import annotations
 
 from lab_helpers.toolchain.catalog import PROGRAMS, version
-from lab_helpers.toolchain.lookup import bin_folder, missing, path
+from lab_helpers.toolchain.lookup import bin_folder, missing, path, usual
 from lab_helpers.toolchain.prepare import ensure
 from lab_helpers.toolchain.setup_status import SetupStatus
 
-__all__ = ["PROGRAMS", "SetupStatus", "bin_folder", "ensure", "missing", "path", "status", "version"]
+__all__ = ["PROGRAMS", "SetupStatus", "bin_folder", "ensure", "missing", "path", "status", "usual", "version"]
 
 
 def status() -> SetupStatus:

@@ -60,6 +60,7 @@ class Program:
         ask: arguments that print the version.
         seconds: about how long a build takes on two cores, for the estimate of what is left.
         megabytes: about how large the official file is, for the same.
+        group: what it is needed for, so that only that prepares it: `kind`, `node image`; empty: every set-up does.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Program:
     ask: tuple[str, ...] = ("--version",)
     seconds: int = 20
     megabytes: int = 60
+    group: str = ""
 
     @property
     def key(self) -> str:
@@ -104,9 +106,18 @@ def _kubernetes_flags(version: str) -> str:
 
 
 KUBERNETES = Family("kubernetes", "1.36.3", _kubernetes_flags("1.36.3"))
+# A module of its own: what nodes need more would change the key of every program of the control plane.
+KUBERNETES_NODE = Family("kubernetes-node", "1.36.3", _kubernetes_flags("1.36.3"))
 ETCD = Family("etcd", "3.6.8")
 KWOK = Family("kwok", "0.8.0")
 METRICS_SERVER = Family("metrics-server", "0.9.0", "-s -w -X k8s.io/client-go/pkg/version.gitVersion=v0.9.0")
+KIND = Family("kind", "0.33.0")
+CONTAINERD = Family("containerd", "2.3.4", "-s -w -X github.com/containerd/containerd/v2/version.Version=v2.3.4")
+CNI = Family(
+    "cni-plugins", "1.9.1", "-s -w -X github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion=v1.9.1"
+)
+COREDNS = Family("coredns", "1.14.2")
+LOCAL_PATH = Family("local-path-provisioner", "0.0.30", "-s -w -X main.VERSION=v0.0.30")
 
 _KUBERNETES_URL = "https://dl.k8s.io/release/v1.36.3/bin/{os}/{arch}/"
 _ETCD_URL = "https://github.com/etcd-io/etcd/releases/download/v3.6.8/etcd-v3.6.8-{os}-{arch}.tar.gz"
@@ -115,14 +126,26 @@ _ETCD_SHA = {
     "linux/arm64": "438f56a700d17ce761510a3e63e6fa5c1d587b2dd4d7a22c179c09a649366760",
 }
 _KWOK_URL = "https://github.com/kubernetes-sigs/kwok/releases/download/v0.8.0/"
+_KIND_URL = "https://github.com/kubernetes-sigs/kind/releases/download/v0.33.0/kind-{os}-{arch}"
+_CONTAINERD_URL = "https://github.com/containerd/containerd/releases/download/v2.3.4/containerd-2.3.4-{os}-{arch}.tar.gz"
+_CONTAINERD_SHA = {
+    "linux/amd64": "9d68969855fbf676cdb8ed758e420fb048d61f984f61de3e53eddfebe484d168",
+    "linux/arm64": "a985fbb7e18fc0362d31a055338f5d7b0e087a3e27f14c70d1c5965399a29f95",
+}
+_CNI_URL = "https://github.com/containernetworking/plugins/releases/download/v1.9.1/cni-plugins-{os}-{arch}-v1.9.1.tgz"
+_CNI_SHA = {
+    "linux/amd64": "b98f74a0f8522f0a83867178729c1aa70f2158f90c45a2ca8fa791db1c76b303",
+    "linux/arm64": "56171987d3947707c3563db2f4001bccaf50fd63468611b9f3cbecb1375ee7ec",
+}
 
 
 def _kubernetes(name: str, seconds: int, megabytes: int, **more: object) -> Program:
     fields = {"published": ".sha256", **more}
     package = f"k8s.io/kubernetes/cmd/{name}"
+    family = KUBERNETES_NODE if fields.get("group") else KUBERNETES
     return Program(
         name,
-        KUBERNETES,
+        family,
         package,
         _KUBERNETES_URL + name,
         seconds=seconds,
@@ -140,6 +163,18 @@ def _kwok(name: str, seconds: int, sums: dict[str, str]) -> Program:
     url = f"{_KWOK_URL}{name}-{{os}}-{{arch}}"
     package = f"sigs.k8s.io/kwok/cmd/{name}"
     return Program(name, KWOK, package, url, sha256=sums, systems=("linux", "darwin"), seconds=seconds, megabytes=60)
+
+
+def _containerd(name: str, seconds: int, ask: tuple[str, ...] = ("--version",)) -> Program:
+    package = f"github.com/containerd/containerd/v2/cmd/{name}"
+    place = (_CONTAINERD_URL, f"bin/{name}", _CONTAINERD_SHA)
+    return Program(name, CONTAINERD, package, *place, ask=ask, seconds=seconds, megabytes=35, group="node image")
+
+
+def _cni(name: str, kind: str) -> Program:
+    package = f"github.com/containernetworking/plugins/plugins/{kind}/{name}"
+    place = (_CNI_URL, f"./{name}", _CNI_SHA)
+    return Program(name, CNI, package, *place, ask=(), seconds=8, megabytes=50, group="node image")
 
 
 # In the order in which they are built: what a first look needs comes first, and later ones share earlier ones' packages.
@@ -183,6 +218,55 @@ PROGRAMS: dict[str, Program] = {
         _kubernetes("kube-scheduler", 5, 72),
         # The project publishes it as an image only.
         Program("metrics-server", METRICS_SERVER, "sigs.k8s.io/metrics-server/cmd/metrics-server", seconds=240),
+        Program(
+            "kind",
+            KIND,
+            "sigs.k8s.io/kind",
+            _KIND_URL,
+            sha256={
+                "linux/amd64": "aee6151561422756b764a4ae28e7f44cda5af5a9eead3cc9985112b1de8d8e0d",
+                "darwin/arm64": "0c8c7dbe5e23594a198b786c4bc13dacc101fa6196b0cb0b23a1ca44e61f4b4f",
+            },
+            published=".sha256sum",
+            systems=("linux", "darwin"),
+            ask=("version",),
+            megabytes=10,
+            group="kind",
+        ),
+        _kubernetes(
+            "kubelet",
+            90,
+            60,
+            sha256={
+                "linux/amd64": "46707a53209f826ad0f0d62371ac69cd00e78fd9a8176cf5f6f87f18f7f8b718",
+                "linux/arm64": "57205a5daf5883873d87b4914e1e00bdd7707acd075714788cfb0fc1f60bc414",
+            },
+            group="node image",
+        ),
+        _kubernetes(
+            "kubeadm",
+            20,
+            70,
+            sha256={
+                "linux/amd64": "bba1733c701bf70ec74ba1cc3fd5745404c1134a8a4b0a5f8560cc9832023421",
+                "linux/arm64": "276cfbdc43b10fef663288cc1ed76abf77b1b7f700e9f1c053cb5dc3115484de",
+            },
+            ask=("version", "-o", "short"),
+            group="node image",
+        ),
+        _kubernetes("kube-proxy", 10, 45, group="node image"),
+        _containerd("containerd", 170),
+        _containerd("ctr", 15),
+        _containerd("containerd-shim-runc-v2", 10, ask=("-v",)),
+        _cni("ptp", "main"),
+        _cni("loopback", "main"),
+        _cni("host-local", "ipam"),
+        _cni("portmap", "meta"),
+        # The next one is published as an image only.
+        Program(
+            "local-path-provisioner", LOCAL_PATH, "github.com/rancher/local-path-provisioner", seconds=100, group="node image"
+        ),
+        Program("coredns", COREDNS, "github.com/coredns/coredns", seconds=350, ask=("-version",), group="node image"),
     )
 }
 

@@ -42,7 +42,8 @@ def diagnose(*, thorough: bool = True) -> list[Row]:
     """
     settings = settings_module.load()
     rows = [_python(), _folder("cache", settings), _folder("data", settings)]
-    programs = [_program(settings, program, thorough) for program in catalog.PROGRAMS.values()]
+    shown = [program for program in catalog.PROGRAMS.values() if not program.group or store.record(settings, program)]
+    programs = [_program(settings, program, thorough) for program in shown]
     if not all(row.ok for row in programs):
         rows += [_go(settings), _disk(settings)]
         if thorough:

@@ -46,9 +46,18 @@ def path(name: str) -> Path:
     return found
 
 
-def missing(names: Iterable[str]) -> list[str]:
-    """Those of the programs that are not there yet, in the order in which they would be prepared."""
-    settings, wanted = settings_module.load(), set(names)
+def usual(*groups: str) -> list[str]:
+    """The programs that every set-up prepares, and those of these groups."""
+    return [name for name, program in catalog.PROGRAMS.items() if program.group in ("", *groups)]
+
+
+def missing(names: Iterable[str] | None = None) -> list[str]:
+    """Those of the programs that are not there yet, in the order in which they would be prepared.
+
+    Args:
+        names: None: what every set-up prepares.
+    """
+    settings, wanted = settings_module.load(), set(usual() if names is None else names)
     for name in wanted:
         known(name)
     return [name for name in catalog.PROGRAMS if name in wanted and locate(settings, name) is None]

@@ -15,7 +15,7 @@ from lab_helpers.errors import LabError, ProgramError
 from lab_helpers.settings import Settings, writable
 from lab_helpers.toolchain import build, catalog, download, own, setup_status, store
 from lab_helpers.toolchain.catalog import Program
-from lab_helpers.toolchain.lookup import locate, missing, path
+from lab_helpers.toolchain.lookup import locate, missing, path, usual
 from lab_helpers.toolchain.setup_status import BUILDING, DOWNLOADING, FAILED, READY, Line, SetupStatus
 
 Say = Callable[[str], None]
@@ -72,7 +72,10 @@ def _wait(settings: Settings, lock: FileLock, todo: list[str], say: Say, show: S
 
 def _tidy(settings: Settings, say: Say) -> None:
     """Remove the build caches once nothing is left to build; a killed set-up may have left them."""
-    if settings.keep_build_cache or not build.folder(settings).exists() or missing(catalog.PROGRAMS):
+    if settings.keep_build_cache or not build.folder(settings).exists():
+        return
+    interrupted = [name for name in setup_status.read(settings).lines if name in catalog.PROGRAMS]
+    if missing([*usual(), *interrupted]):
         return
     with contextlib.suppress(Timeout, OSError), FileLock(settings.cache / "setup.lock", timeout=0):
         say("removing the build caches: nothing is left to build")
