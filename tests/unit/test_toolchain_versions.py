@@ -25,10 +25,11 @@ def test_versions_stand_in_one_place():
 
 
 def test_every_staging_module_is_replaced_by_the_matching_version():
-    text = (catalog.KUBERNETES.folder / "go.mod").read_text()
     minor = catalog.KUBERNETES.version.removeprefix("1.")
-    assert len(re.findall(rf"=> k8s\.io/\S+ v0\.{re.escape(minor)}$", text, re.M)) >= 30
-    assert f"=v{catalog.KUBERNETES.version}" in catalog.KUBERNETES.ldflags
+    for family in (catalog.KUBERNETES, catalog.KUBERNETES_NODE):
+        text = (family.folder / "go.mod").read_text()
+        assert len(re.findall(rf"=> k8s\.io/\S+ v0\.{re.escape(minor)}$", text, re.M)) >= 30
+        assert f"=v{catalog.KUBERNETES.version}" in family.ldflags
 
 
 def test_the_go_of_pypi_has_hashes_and_is_new_enough():
@@ -41,7 +42,7 @@ def test_the_go_of_pypi_has_hashes_and_is_new_enough():
 def test_on_a_mac_the_control_plane_is_built_and_the_tools_are_fetched(monkeypatch):
     monkeypatch.setattr(catalog, "machine", lambda: ("darwin", "arm64"))
     fetched = {name for name, program in toolchain.PROGRAMS.items() if program.official()}
-    assert fetched == {"kubectl", "kwok", "kwokctl"}
+    assert fetched == {"kubectl", "kind", "kwok", "kwokctl"}
     monkeypatch.setattr(catalog, "machine", lambda: ("darwin", "amd64"))
     assert not toolchain.PROGRAMS["kwok"].official(), "no checksum is known for it"
 
