@@ -19,7 +19,9 @@ from rich.table import Table
 
 from lab_helpers import clusters, processes, toolchain
 from lab_helpers import settings as settings_module
-from lab_helpers.errors import ClusterError, LabError
+from lab_helpers.clusters import diagnosis, engine, nodeimage
+from lab_helpers.errors import ClusterError, LabError, SettingError
+from lab_helpers.settings import Settings
 from lab_helpers.teaching import jupyter, lesson, progress, rehearsal
 from lab_helpers.teaching.ownership import Ownership
 from lab_helpers.toolchain.diagnose import diagnose
@@ -35,7 +37,7 @@ LabName = Annotated[str, typer.Argument(help="A lab's name or number; `lab list`
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what is here, what is missing, and what to type."""
-    rows = diagnose()
+    rows = [*diagnose(), *diagnosis.diagnose(settings_module.load())]
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
     else:
@@ -48,33 +50,74 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command()
-def setup() -> None:
-    """Find, download or build every program; goes on where it was interrupted."""
-    todo = toolchain.missing()
+def setup(
+    what: Annotated[str, typer.Argument(help="kind: also the node image, for clusters of real containers.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Everything that any lab needs on this machine.")] = False,
+) -> None:
+    """Find, download or build what labs need; goes on where it was interrupted."""
+    if what not in ("", "kind"):
+        raise SettingError(f"lab setup knows no {what!r}.", next_step="lab setup, lab setup kind or lab setup --all")
+    settings = settings_module.load()
+    if what == "kind":
+        engine.required()
+    kind = what == "kind" or (everything and engine.info() is not None)
+    wanted = toolchain.usual(*(["kind"] if kind else []))
+    todo = toolchain.missing(wanted)
     for row in diagnose() if not todo else []:
-        if not row.ok and row.what in toolchain.PROGRAMS:
+        if not row.ok and row.what in wanted:
             todo.append(row.what)  # changed since it was made: the thorough look found it
-    if not todo:
-        toolchain.ensure([])  # build caches that a killed set-up left
-        out.print(f"All {len(toolchain.usual())} programs are ready.")
-        return
-    out.print(f"Preparing {len(todo)} programs: {', '.join(todo)}. Ctrl-C stops it; lab setup goes on.")
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), TextColumn("{task.fields[note]}"))
     began = time.monotonic()
-    with Progress(*columns, console=out) as bars:
-        tasks = {name: bars.add_task(name, total=1.0, note="waiting") for name in todo}
+    if todo:
+        out.print(f"Preparing {len(todo)} programs: {', '.join(todo)}. Ctrl-C stops it; lab setup goes on.")
+        with _Bars(todo) as bars:
+            toolchain.ensure(todo, say=bars.say, show=bars.show)
+    else:
+        toolchain.ensure([])  # build caches that a killed set-up left
+    spent = f", after {time.monotonic() - began:.0f} s" if todo else ""
+    out.print(f"All {len(wanted)} programs are ready{spent}.")
+    if kind:
+        _setup_node_image(settings)
+    elif everything and (why := engine.why_not()):
+        out.print(f"No node image: {escape(why.headline)} lab doctor says what to type.")
 
-        def show(now: SetupStatus) -> None:
-            for name, line in now.lines.items():
-                if name in tasks:
-                    left = f"about {line.left:.0f} s left" if line.left else line.note
-                    note = f"{line.state}, {left}" if line.state != "ready" else line.note
-                    bars.update(tasks[name], completed=line.share, note=note)
 
-        toolchain.ensure(todo, say=lambda line: bars.console.print(f" • {escape(line)}"), show=show)
-        for task in tasks.values():
-            bars.update(task, completed=1.0)
-    out.print(f"All {len(toolchain.usual())} programs are ready, after {time.monotonic() - began:.0f} s.")
+def _setup_node_image(settings: Settings) -> None:
+    found, began = nodeimage.present(settings), time.monotonic()
+    if not found:
+        out.print("Preparing the node image: pulled where a registry answers, otherwise built here. Ctrl-C stops it.")
+        with _Bars([]) as bars:
+            found = nodeimage.ensure(settings, say=bars.say, show=bars.show)
+        out.print(f"The node image took {time.monotonic() - began:.0f} s.")
+    out.print(f"The node image {found} is ready.")
+
+
+class _Bars:
+    """Bars for programs that are prepared, and a line for each step."""
+
+    def __init__(self, programs: list[str]) -> None:
+        columns = (TextColumn("{task.description:<28}"), BarColumn(), TextColumn("{task.fields[note]}"))
+        self._bars = Progress(*columns, console=out)
+        self._tasks = {name: self._bars.add_task(name, total=1.0, note="waiting") for name in programs}
+
+    def __enter__(self) -> _Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        for task in self._tasks.values() if kind is None else []:
+            self._bars.update(task, completed=1.0)
+        self._bars.stop()
+
+    def say(self, line: str) -> None:
+        self._bars.console.print(f" • {escape(line)}")
+
+    def show(self, now: SetupStatus) -> None:
+        for name, line in now.lines.items():
+            if name not in self._tasks:
+                self._tasks[name] = self._bars.add_task(name, total=1.0, note="waiting")
+            left = f"about {line.left:.0f} s left" if line.left else line.note
+            note = f"{line.state}, {left}" if line.state != "ready" else line.note
+            self._bars.update(self._tasks[name], completed=line.share, note=note)
 
 
 @app.command("list")
@@ -193,6 +236,8 @@ def clean(everything: Annotated[bool, typer.Option("--all", help="Also the progr
     for folder in (settings.data / "jupyter", settings.cache, settings.cache / "build"):
         for process in processes.recorded(folder).values():
             processes.stop(process)
+    if engine.info():
+        engine.clean(images=everything)
     for path in settings.data.glob("*"):
         if everything or not path.name.startswith("progress"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -266,7 +266,17 @@ PROGRAMS: dict[str, Program] = {
         Program(
             "local-path-provisioner", LOCAL_PATH, "github.com/rancher/local-path-provisioner", seconds=100, group="node image"
         ),
-        Program("coredns", COREDNS, "github.com/coredns/coredns", seconds=350, ask=("-version",), group="node image"),
+        Program(
+            "coredns",
+            COREDNS,
+            "github.com/coredns/coredns",
+            "https://github.com/coredns/coredns/releases/download/v1.14.2/coredns_1.14.2_{os}_{arch}.tgz",
+            "coredns",
+            published=".sha256",
+            ask=("-version",),
+            seconds=350,
+            group="node image",
+        ),
     )
 }
 
