@@ -181,7 +181,7 @@ def shell(context: typer.Context, name: LabName) -> None:
     maker = clusters.provider(settings)
     programs = [*(maker.programs(room.profile) if room.profile else ["kubectl"]), *room.programs]
     toolchain.ensure(programs, say=lambda line: print(f" • {line}", file=sys.stderr))
-    cluster = maker.get(room.name) if room.profile else None
+    cluster = maker.get(maker.names_for(room.name, room.profile)[0]) if room.profile else None
     if room.profile and cluster is None:
         raise ClusterError(
             f"{room.name} is not open.", next_step=f"open it first: lab open {room.name}, and run its first cell"
@@ -197,19 +197,25 @@ def shell(context: typer.Context, name: LabName) -> None:
 def reset(name: LabName) -> None:
     """End a lab's cluster; its next opening makes a new one. Progress stays."""
     room, settings = lesson.named(name), settings_module.load()
-    owner = Ownership(settings, room.name)
+    maker = clusters.provider(settings)
+    if room.profile is None:
+        out.print(f"{room.name} has no cluster: there is nothing to reset.")
+        return
+    name = maker.names_for(room.name, room.profile)[0]
+    owners = [Ownership(settings, held) for held in dict.fromkeys((room.name, name))]
     try:
-        clusters.provider(settings).delete(room.name)
+        maker.delete(name)
     finally:
-        owner.release()
+        for owner in owners:
+            owner.release()
     out.print(f"The cluster of {room.name} is gone; the next open_lab makes a new one.")
 
 
 @app.command("clusters")
 def list_clusters(as_json: Json = False) -> None:
     """List the clusters that exist, with the health of their components."""
-    maker = clusters.provider(settings_module.load())
-    found = [(cluster, maker.health(cluster)) for cluster in maker.list()]
+    makers = clusters.every(settings_module.load())
+    found = [(cluster, maker.health(cluster)) for maker in makers for cluster in maker.list()]
     if as_json:
         rows = [{"cluster": cluster.name, "provider": cluster.provider, "health": health} for cluster, health in found]
         print(json.dumps(rows, indent=1))
@@ -229,10 +235,7 @@ def list_clusters(as_json: Json = False) -> None:
 def clean(everything: Annotated[bool, typer.Option("--all", help="Also the programs and your progress.")] = False) -> None:
     """End everything that the lab runs and remove its state; programs and progress stay without --all."""
     settings = settings_module.load()
-    maker = clusters.provider(settings)
-    names = [path.name for path in (settings.data / "clusters").glob("*") if path.is_dir()]
-    for name in names:
-        maker.delete(name)
+    ended = sum(maker.delete_all() for maker in clusters.every(settings))
     for folder in (settings.data / "jupyter", settings.cache, settings.cache / "build"):
         for process in processes.recorded(folder).values():
             processes.stop(process)
@@ -244,8 +247,9 @@ def clean(everything: Annotated[bool, typer.Option("--all", help="Also the progr
     if everything:
         shutil.rmtree(settings.cache, ignore_errors=True)
         shutil.rmtree(settings.data, ignore_errors=True)
+    plural = "" if ended == 1 else "s"
     kept = "" if everything else f" Kept: programs in {settings.cache}, progress in {settings.data}."
-    out.print(f"{len(names)} clusters ended; nothing of the lab runs.{kept}")
+    out.print(f"{ended} cluster{plural} ended; nothing of the lab runs.{kept}")
 
 
 def main() -> None:

@@ -13,17 +13,41 @@ from pathlib import Path
 from lab_helpers.clusters.provider import COMPONENTS, Cluster, NodeShape, Profile, Provider, Say
 from lab_helpers.settings import Settings
 
-__all__ = ["COMPONENTS", "Cluster", "NodeShape", "Profile", "Provider", "Say", "environment", "provider", "scrubbed"]
+__all__ = [
+    "COMPONENTS",
+    "Cluster",
+    "NodeShape",
+    "Profile",
+    "Provider",
+    "Say",
+    "chosen",
+    "environment",
+    "every",
+    "provider",
+    "scrubbed",
+]
 
 # Nothing that points a program at the user's own clusters or cloud passes into a lab.
 _SCRUBBED = ("AWS_", "KUBE", "HELM_", "EKSCTL_", "ETCDCTL_")
 
 
 def provider(settings: Settings) -> Provider:
-    """The provider that the settings ask for; `auto` takes the embedded one."""
+    """The provider that the settings ask for; see `chosen`."""
+    return chosen(settings)[0]
+
+
+def chosen(settings: Settings) -> tuple[Provider, str]:
+    """The provider that the settings ask for, and in a sentence why this one."""
     from lab_helpers.clusters.embedded import Embedded
 
-    return Embedded(settings)
+    return Embedded(settings), "embedded: its control plane runs on this machine, without Docker."
+
+
+def every(settings: Settings) -> list[Provider]:
+    """All providers: for what concerns every cluster that exists, whoever made it."""
+    from lab_helpers.clusters.embedded import Embedded
+
+    return [Embedded(settings)]
 
 
 def scrubbed(base: Mapping[str, str]) -> dict[str, str]:

@@ -112,6 +112,9 @@ class Embedded:
                 said = processes.tail(process.log)
                 raise ClusterError(f"{name} ended while the cluster {cluster.name} started.", said, "lab doctor")
 
+    def names_for(self, lab: str, profile: Profile) -> list[str]:
+        return [lab]  # quick to make: one for each lab
+
     def get(self, name: str) -> Cluster | None:
         return load(self.root / name, self.name)
 
@@ -122,6 +125,23 @@ class Embedded:
     def delete(self, name: str) -> None:
         with self._lock(name):
             self._remove(name)
+
+    def delete_all(self) -> int:
+        folders = [path for path in self.root.glob("[!.]*") if path.is_dir()]
+        for folder in folders:
+            self.delete(folder.name)
+        return len(folders)
+
+    def occupy(self, cluster: Cluster, lab: str, say: Say) -> Cluster:
+        return cluster  # nobody else was in it
+
+    def reset(self, cluster: Cluster, say: Say) -> Cluster:
+        self.delete(cluster.name)
+        return self.create(cluster.name, cluster.profile, say)
+
+    def release(self, cluster: Cluster, say: Say) -> bool:
+        self.delete(cluster.name)
+        return True
 
     def _remove(self, name: str) -> None:
         folder = self.root / name

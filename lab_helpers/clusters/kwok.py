@@ -29,12 +29,13 @@ def node(shape: NodeShape) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": shape.name, "labels": labels, "annotations": {_FAKE: "fake", "node.alpha.kubernetes.io/ttl": "0"}},
-        "spec": {"taints": [_taint(text) for text in shape.taints]},
+        "spec": {"taints": [taint(text) for text in shape.taints]},
         "status": {"allocatable": room, "capacity": room},
     }
 
 
-def _taint(text: str) -> dict[str, str]:
+def taint(text: str) -> dict[str, str]:
+    """A taint as an object, from `key=value:Effect`."""
     key, _, effect = text.rpartition(":")
     name, _, value = key.partition("=")
     return {"key": name, "effect": effect, **({"value": value} if value else {})}
@@ -46,15 +47,16 @@ def add(kube: Kube, shapes: Iterable[NodeShape]) -> None:
     for shape in shapes:
         kube.create(node(shape))
     for shape in shapes:
-        kube.wait_for("node", shape.name, _usable, deadline=120, what="Ready")
+        kube.wait_for("node", shape.name, usable, deadline=120, what="Ready")
 
 
-def _usable(item: dict[str, Any] | None) -> bool:
+def usable(item: dict[str, Any] | None) -> bool:
+    """Whether Pods may go to a node."""
     # Ready is not enough: until the controller manager has taken its taint away, no Pod goes there.
     return (
         item is not None
         and ready(item)
-        and not any(taint["key"] == "node.kubernetes.io/not-ready" for taint in item["spec"].get("taints", []))
+        and not any(mark["key"] == "node.kubernetes.io/not-ready" for mark in item["spec"].get("taints", []))
     )
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 import yaml
 
 from lab_helpers import processes
+from lab_helpers.clusters.audit_policy import AUDIT_POLICY
+from lab_helpers.clusters.ports import free_ports
 from lab_helpers.clusters.provider import Profile
 from lab_helpers.toolchain import version
 
@@ -65,24 +65,6 @@ def _arguments(folder: Path) -> dict[str, dict[str, str]]:
     }
 
 
-_AUDIT_POLICY = {
-    "apiVersion": "audit.k8s.io/v1",
-    "kind": "Policy",
-    "omitStages": ["RequestReceived"],
-    "rules": [
-        # What every idle cluster does all the time would bury what the learner does.
-        {"level": "None", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
-        {"level": "None", "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/metrics", "/version", "/openapi/*"]},
-        {"level": "None", "verbs": ["watch"]},
-        {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets", "serviceaccounts/token"]}]},
-        # The answer holds the name that the API server gives to a Pod made from a template.
-        {"level": "RequestResponse", "verbs": ["create"], "resources": [{"group": "", "resources": ["pods"]}]},
-        {"level": "Request", "verbs": ["create", "update", "patch", "delete"]},
-        {"level": "Metadata"},
-    ],
-}
-
-
 def create(data: Path, name: str, profile: Profile, paths: dict[str, Path]) -> None:
     """Make keys and arguments and start every component; returns before they are healthy.
 
@@ -93,7 +75,7 @@ def create(data: Path, name: str, profile: Profile, paths: dict[str, Path]) -> N
     file = config_file(data, name)
     policy = file.with_suffix(".audit.yaml")
     try:
-        policy.write_text(yaml.safe_dump(_AUDIT_POLICY))
+        policy.write_text(yaml.safe_dump(AUDIT_POLICY))
         file.write_text(yaml.safe_dump(_configuration(data / "clusters" / name, profile, paths, policy)))
         command: list[str | Path] = [paths["kwokctl"], "create", "cluster", "--name", name, "--config", file]
         processes.run(command, env=environment(data), timeout=120, watch=lambda: raise_if_port_taken(data / "clusters" / name))
@@ -142,7 +124,7 @@ def _configuration(folder: Path, profile: Profile, paths: dict[str, Path], polic
             "kubeAuditPolicy": str(policy),
             "disableQPSLimits": False,
             **{key: str(paths[program]) for key, program in BINARIES.items()},
-            **dict(zip(ports, _free_ports(len(ports)), strict=True)),
+            **dict(zip(ports, free_ports(len(ports)), strict=True)),
         },
         "componentsPatches": [
             {"name": component, "extraArgs": _extra(component, {**arguments, **profile.arguments.get(component, {})})}
@@ -156,21 +138,6 @@ def _extra(component: str, arguments: dict[str, str]) -> list[dict[str, Any]]:
     return [
         {"key": key, "value": str(value), **({"override": True} if key in replaced else {})} for key, value in arguments.items()
     ]
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports below the range from which the kernel takes ports for outgoing connections: nobody gets them by chance."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randint(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found
 
 
 def components(folder: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What every provider of clusters does, and the words they share.
 
-A *profile* says what a lab needs; a *provider* (embedded now, kind next) makes a cluster of it. Labs, checks and
-the teaching layer know only this file.
+A *profile* says what a lab needs; a *provider* (embedded or kind) makes a cluster of it. Labs, checks and the teaching
+layer know only this file.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class NodeShape:
         runs: what becomes of its Pods. Empty: what the provider does by itself (real containers on kind, simulated by
             KWOK on embedded). `programs`: they answer (containers on kind, local processes on embedded). `nothing`:
             simulated by KWOK on either.
+        provider_id: the node's spec.providerID, for instance `aws:///us-east-1a/i-0abc`; empty: the provider's own.
     """
 
     name: str
@@ -43,6 +44,7 @@ class NodeShape:
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()
     runs: str = ""
+    provider_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,13 @@ class Profile:
         nodes: the nodes that are there when the lab opens.
         arguments: further command-line arguments per component, for instance
             `{"kube-scheduler": {"v": "10"}}`.
+        ports: ports of the control plane's machine that are reached on this machine's 127.0.0.1, for instance a NodePort.
+            On embedded there is nothing to map: its control plane is this machine.
     """
 
     nodes: tuple[NodeShape, ...] = ()
     arguments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,10 @@ class Provider(Protocol):
         """Make a cluster in which a Pod can be made and runs; on failure or Ctrl-C nothing of it is left."""
         ...
 
+    def names_for(self, lab: str, profile: Profile) -> list[str]:
+        """Names of clusters that a lab may have, the one it has first: its own, or those that labs of equal profile share."""
+        ...
+
     def get(self, name: str) -> Cluster | None:
         """The cluster of that name, whatever its state, or None."""
         ...
@@ -108,6 +117,22 @@ class Provider(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a cluster with its processes, ports and files; no error where there is none."""
+        ...
+
+    def delete_all(self) -> int:
+        """Remove every cluster of this state folder, also half-made ones; how many there were."""
+        ...
+
+    def occupy(self, cluster: Cluster, lab: str, say: Say) -> Cluster:
+        """The cluster for a lab that opens: emptied first where another lab was in it and did not end."""
+        ...
+
+    def reset(self, cluster: Cluster, say: Say) -> Cluster:
+        """The cluster as it was when it was made: emptied and proven empty, or made anew."""
+        ...
+
+    def release(self, cluster: Cluster, say: Say) -> bool:
+        """A lab has ended: remove its cluster, or empty it for the next lab; whether it is gone."""
         ...
 
     def health(self, cluster: Cluster) -> dict[str, str]:

@@ -28,6 +28,12 @@ def load(folder: Path, provider: str) -> Cluster | None:
         nodes = tuple(NodeShape(**{**node, "taints": tuple(node["taints"])}) for node in profile["nodes"])
         if fields["provider"] != provider:
             return None
-        return Cluster(folder.name, provider, folder, folder / "kubeconfig.yaml", Profile(nodes, profile["arguments"]))
+        return Cluster(
+            folder.name,
+            provider,
+            folder,
+            folder / "kubeconfig.yaml",
+            Profile(nodes, profile["arguments"], tuple(profile.get("ports", ()))),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -45,12 +45,14 @@ class Lab:
     Attributes:
         name, title: of the lab.
         lesson: what its folder says.
+        provider: who made its cluster: `kind` or `embedded`.
         programs: the folder that comes first in PATH.
         opened: when, in seconds since 1970.
     """
 
     def __init__(self, room: Lesson, maker: Provider, cluster: Cluster | None, programs: Path) -> None:
         self.name, self.title, self.lesson, self._maker, self.programs = room.name, room.title, room, maker, programs
+        self.provider = maker.name
         self._quiet, self._marks = False, list[tuple[float, str]]()
         self.inhabit(cluster)
 

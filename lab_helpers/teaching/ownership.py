@@ -1,4 +1,4 @@
-"""One owner per lab: the kernel that opened it. The lock ends with its process, however that ends."""
+"""One owner per lab, and per cluster: the kernel that opened it. The lock ends with its process, however that ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab_helpers.settings import Settings, writable
 
 
 class Ownership:
-    """The right to change a lab's cluster; taken at once or not at all.
+    """The right to change a lab, or a cluster that labs share; taken at once or not at all.
 
     Raises:
         ClusterError: another process has it; the error says which one and since when.

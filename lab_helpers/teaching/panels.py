@@ -72,19 +72,21 @@ def picture(drawn: Picture) -> None:
     put(drawn.html, drawn.alt)
 
 
-def banner(lesson: Lesson, maker: Provider, done: int, stopped: list[str]) -> None:
+def banner(lesson: Lesson, maker: Provider, done: int, stopped: list[str], why: str) -> None:
     """The panel that a lab opens with.
 
     Args:
         done: how many exercises were passed before.
         stopped: components that the learner stopped when the lab was open before.
+        why: why this provider, in a sentence.
     """
     rows = [f"<p>{text(lesson.summary)}</p>"]
     if lesson.profile:
-        rows.append(f"<p><b>Real</b> (provider {code(maker.name)}): {escape(maker.real)}</p>")
+        rows.append(f"<p><b>Provider</b> {escape(why)}</p>")
+        rows.append(f"<p><b>Real</b>: {escape(maker.real)}</p>")
         if maker.simulated:
             rows.append(f"<p><b>Simulated</b>: {escape(maker.simulated)}</p>")
-        rows.append(f"<p><b>Start again</b>: {code('lab.reset()')} makes a new cluster.</p>")
+        rows.append(f"<p><b>Start again</b>: {code('lab.reset()')} brings the cluster back to its beginning.</p>")
     rows.append(f"<p><b>A terminal like this notebook</b>: {code(f'lab shell {lesson.name}')}</p>")
     if stopped:
         names = ", ".join(code(name) for name in stopped)

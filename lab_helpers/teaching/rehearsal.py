@@ -68,7 +68,6 @@ def _end(home: Path) -> None:
 
     from lab_helpers import clusters, settings
 
-    maker = clusters.provider(replace(settings.load(), data=home / "data" / "eks-lab"))
-    for cluster in maker.list():
-        maker.delete(cluster.name)
+    for maker in clusters.every(replace(settings.load(), data=home / "data" / "eks-lab")):
+        maker.delete_all()
     shutil.rmtree(home, ignore_errors=True)

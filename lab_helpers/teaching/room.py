@@ -18,7 +18,7 @@ from lab_helpers.teaching.ownership import Ownership
 __all__ = ["Lab", "close", "current", "open_lab", "reset"]
 
 _open: Lab | None = None
-_owner: Ownership | None = None
+_owners: list[Ownership] = []
 
 
 def open_lab(name: str, provider: str | None = None) -> Lab:
@@ -26,27 +26,27 @@ def open_lab(name: str, provider: str | None = None) -> Lab:
 
     Args:
         name: the folder's name under labs/.
-        provider: `embedded`, or None for what the settings say.
+        provider: `embedded`, `kind`, or None for what the settings say.
 
     Raises:
         LabError: no such lab, open elsewhere, or its cluster could not be made; each says what to type.
     """
-    global _open, _owner
+    global _open
     chosen, room = settings.load(), lesson.find(name)
     if provider:
         if provider not in settings.PROVIDERS:
             raise SettingError(f"There is no provider {provider!r}.", next_step=f"one of: {', '.join(settings.PROVIDERS)}")
         chosen = replace(chosen, provider=provider)
-    maker = clusters.provider(chosen)
+    maker, why = clusters.chosen(chosen)
     _let_go()
-    _owner = Ownership(chosen, room.name)
+    _owners.append(Ownership(chosen, room.name))
     try:
         # From here on nothing of the user's own clusters or cloud is within reach, whatever fails below.
         _become(_environment(None, maker, chosen.cache / "bin"))
         _into_kernel()
         programs = [*(maker.programs(room.profile) if room.profile else ["kubectl"]), *room.programs]
         waiting.ensure(programs)
-        cluster, stopped = _usable_cluster(room, maker) if room.profile else (None, [])
+        cluster, stopped = _usable_cluster(room, maker, _claim(chosen, room, maker)) if room.profile else (None, [])
         links = toolchain.bin_folder(dict.fromkeys(programs))
         _become(_environment(cluster, maker, links))
     except BaseException:
@@ -54,7 +54,7 @@ def open_lab(name: str, provider: str | None = None) -> Lab:
         raise
     _open = Lab(room, maker, cluster, links)
     done = [exercise for exercise in progress.passed(room.name) if exercise in room.exercises]
-    panels.banner(room, maker, len(done), stopped)
+    panels.banner(room, maker, len(done), stopped, why)
     _open.record()
     return _open
 
@@ -67,13 +67,13 @@ def reset(lab: Lab) -> None:
     if room.profile is None:
         print(f"{lab.name} has no cluster: there is nothing to reset. Your progress is kept.")
         return
+    cluster = lab.cluster
     lab.leave()
-    lab._maker.delete(lab.name)
     cells.forget()
-    lab.inhabit(_usable_cluster(room, lab._maker)[0])
+    lab.inhabit(lab._maker.reset(cluster, _say))
     _become(_environment(lab.cluster, lab._maker, lab.programs))
     lab.record()
-    print("A new cluster: everything in it is as at the beginning. Your progress and your files are kept.")
+    print("Everything in the cluster is as at the beginning. Your progress and your files are kept.")
 
 
 def close(lab: Lab) -> None:
@@ -81,15 +81,18 @@ def close(lab: Lab) -> None:
     if lab is not _open:
         print(f"{lab.name} is closed.")
         return
+    cluster = lab.cluster if lab.lesson.profile else None
     lab.leave()
+    gone = True
     try:
-        lab._maker.delete(lab.name)
+        gone = cluster is None or lab._maker.release(cluster, _say)
     finally:
         # The user's KUBECONFIG does not come back: a cell run out of order must never reach their own clusters.
         _become(_environment(None, lab._maker, lab.programs))
         _let_go()
     done = len([name for name in progress.passed(lab.name) if name in lab.lesson.exercises])
-    print(f"{lab.name} is closed and nothing of it is left running. {done} of {len(lab.lesson.exercises)} exercises passed.")
+    left = "and nothing of it is left running" if gone else "and nothing of it is left in the cluster (lab clean ends that too)"
+    print(f"{lab.name} is closed {left}. {done} of {len(lab.lesson.exercises)} exercises passed.")
 
 
 def current() -> Lab:
@@ -107,33 +110,48 @@ def current() -> Lab:
 
 def _let_go() -> None:
     """Leave the lab that is open in this kernel, if one is; its cluster goes on."""
-    global _open, _owner
+    global _open
     if _open:
         _open.leave()
-    if _owner:
-        _owner.release()
-    _open = _owner = None
+    while _owners:
+        _owners.pop().release()
+    _open = None
     cells.forget()
 
 
-def _usable_cluster(room: Lesson, maker: Provider) -> tuple[Cluster, list[str]]:
+def _claim(chosen: settings.Settings, room: Lesson, maker: Provider) -> str:
+    """The name of the cluster that this lab may use now: a shared one may be in another lab's hands."""
+    assert room.profile is not None
+    for candidate in maker.names_for(room.name, room.profile):
+        if candidate == room.name:
+            return candidate  # owned with the lab
+        try:
+            _owners.append(Ownership(chosen, candidate))
+            return candidate
+        except ClusterError:
+            continue
+    raise ClusterError("Other labs hold all the clusters of this kind.", next_step="close one of them: lab.close()")
+
+
+def _usable_cluster(room: Lesson, maker: Provider, name: str) -> tuple[Cluster, list[str]]:
     """The lab's cluster: adopted and mended where there is one, otherwise made; and what the learner stopped in it."""
     assert room.profile is not None
-    found = maker.get(room.name)
+    found = maker.get(name)
     if found and found.profile != room.profile:
         _say("the lab has changed since this cluster was made: a new one")
-        maker.delete(room.name)
+        maker.delete(name)
         found = None
     if found:
-        states = maker.health(found)
         try:
+            found = maker.occupy(found, room.name, _say)
+            states = maker.health(found)
             if set(states.values()) - {"running", "stopped"}:
                 maker.mend(found, _say)
-            return found, [name for name, state in states.items() if state == "stopped"]
+            return found, [component for component, state in states.items() if state == "stopped"]
         except (ClusterError, ProgramError, WaitTimeout) as error:
             _say(f"this cluster cannot be brought back ({error.headline}): a new one")
-            maker.delete(room.name)
-    return maker.create(room.name, room.profile, _say), []
+            maker.delete(name)
+    return maker.occupy(maker.create(name, room.profile, _say), room.name, _say), []
 
 
 def _say(line: str) -> None:

@@ -13,7 +13,7 @@ GREEDY = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "greedy"},
-    "spec": {"containers": [{"name": "app", "image": "nginx:1.29", "resources": {"requests": {"cpu": "64"}}}]},
+    "spec": {"containers": [{"name": "app", "image": "lab.local/web:1.0", "resources": {"requests": {"cpu": "64"}}}]},
 }
 
 
@@ -24,7 +24,7 @@ def scene_first_pod(lab: Lab) -> None:
 
 
 def first_pod(lab: Lab) -> None:
-    """A Pod `hello` of nginx:1.29 is Ready in the namespace team-blue."""
+    """A Pod `hello` of lab.local/web:1.0 is Ready in the namespace team-blue."""
     if not lab.kube.find("namespace", "team-blue"):
         raise CheckFailed("There is no namespace team-blue.", "kubectl get namespaces does not show it")
     pod = lab.kube.find("pod", "hello", "team-blue")
@@ -44,8 +44,8 @@ def first_pod(lab: Lab) -> None:
             )
         raise CheckFailed("The namespace is there. There is no Pod hello in it yet.")
     image = pod["spec"]["containers"][0]["image"]
-    if image != "nginx:1.29":
-        raise CheckFailed("hello runs another image.", image, "team blue asked for nginx:1.29")
+    if image != "lab.local/web:1.0":
+        raise CheckFailed("hello runs another image.", image, "team blue asked for lab.local/web:1.0")
     lab.kube.wait_for("pod", "hello", "Ready", "team-blue", deadline=20)
 
 

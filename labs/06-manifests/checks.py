@@ -35,7 +35,7 @@ def scene_mend_manifest(lab: Lab) -> None:
 
 
 def mend_manifest(lab: Lab) -> None:
-    """Three Pods of orders with 128 MiB each, and a Service that reaches them on port 80."""
+    """Three Pods of orders with 128 MiB each, and a Service that passes its port 80 on to their 8080."""
     if lab.kube.find("deployment", "orders") is None:
         raise CheckFailed(
             "There is no Deployment orders yet.",
@@ -69,10 +69,10 @@ def mend_manifest(lab: Lab) -> None:
             f"it looks for {selector}; the Pods carry {deployment['spec']['template']['metadata']['labels']}",
             "no one refused this: which of the two labels is the odd one out in the file?",
         )
-    if ports != {80}:
+    if ports != {8080}:
         raise CheckFailed(
             f"The Service orders sends to port {', '.join(map(str, ports))}, where nothing listens.",
-            "the container listens on port 80",
+            "the container listens on port 8080",
             "the API server knows only that a port is a number; where in the file does it say which one is right?",
         )
 
@@ -85,7 +85,7 @@ def scene_two_owners(lab: Lab) -> None:
     lab.kube.delete(HPA, "checkout")
     _delete_with_pods(lab, "checkout", "default")
     _lay_out("checkout.yaml")
-    before = (WORK / "checkout.yaml").read_text().replace("nginx:1.29", "nginx:1.28")
+    before = (WORK / "checkout.yaml").read_text().replace("lab.local/web:1.1", "lab.local/web:1.0")
     path = "/apis/apps/v1/namespaces/default/deployments/checkout?fieldManager=shop-team"
     made = lab.kube.raw("PATCH", path, before, "application/apply-patch+yaml")
     scaler = {
@@ -122,7 +122,7 @@ def two_owners(lab: Lab) -> None:
             "set the scene again: can the release come without taking the object away?",
         )
     image = _container(deployment)["image"]
-    if image != "nginx:1.29":
+    if image != "lab.local/web:1.1":
         raise CheckFailed(
             f"checkout still runs {image}: the release has not come.",
             next_step="run the pipeline's command and read whom it conflicts with, over which field",
@@ -174,8 +174,8 @@ def _owners(item: Object, *path: str) -> list[str]:
 # -- one base, two overlays -------------------------------------------------------------------------------------------
 
 STAGES: dict[str, Object] = {
-    "dev": {"Pods": 1, "image": "nginx:1.29", "LOG_LEVEL": "debug", "CURRENCY": "EUR"},
-    "prod": {"Pods": 3, "image": "nginx:1.28", "LOG_LEVEL": "warn", "CURRENCY": "EUR", "memory limit": "256Mi"},
+    "dev": {"Pods": 1, "image": "lab.local/web:1.1", "LOG_LEVEL": "debug", "CURRENCY": "EUR"},
+    "prod": {"Pods": 3, "image": "lab.local/web:1.0", "LOG_LEVEL": "warn", "CURRENCY": "EUR", "memory limit": "256Mi"},
 }
 
 

@@ -87,7 +87,7 @@ def test_reset_of_a_lab_that_a_notebook_owns_says_who(opened):
 def test_clean_ends_everything_and_keeps_progress(opened, home):
     data = home / "data" / "eks-lab"
     (data / "progress.json").write_text("{}")
-    assert "1 clusters ended" in lab("clean")
+    assert "1 cluster ended" in lab("clean")
     assert [path.name for path in data.iterdir()] == ["progress.json"]
     assert "No clusters" in lab("clusters")
 

@@ -190,9 +190,8 @@ class Journey:
 
 def end_clusters(data: Path) -> None:
     """End every cluster, whole or half, of a state folder."""
-    maker = clusters.provider(dataclasses.replace(settings.load(), data=data / "eks-lab"))
-    for folder in (data / "eks-lab" / "clusters").glob("[!.]*"):
-        maker.delete(folder.name)
+    for maker in clusters.every(dataclasses.replace(settings.load(), data=data / "eks-lab")):
+        maker.delete_all()
 
 
 def _ours(process, home: Path) -> bool:

@@ -263,7 +263,7 @@ def test_a_log_reads_like_a_log(kernel):
 
 def test_reset_makes_a_new_cluster_and_keeps_progress(kernel):
     ran = kernel.run("lab.reset()")
-    assert ran.error == "" and "new cluster" in ran.words
+    assert ran.error == "" and "as at the beginning" in ran.words
     assert "No resources found" in kernel.run("!kubectl get pods").text
     assert "first-pod" in _progress(kernel)["passed"]
     assert 'scene("staged")' in kernel.run('check("staged")').words, "its scene went with the old cluster"
