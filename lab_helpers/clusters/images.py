@@ -47,6 +47,7 @@ _ALL = (
     Image(f"{HOST}/load:1.0", "load", "sends requests to a URL"),
     Image(f"{HOST}/crash:1.0", "crash", "ends at once with code 1"),
     Image(f"{HOST}/hungry:1.0", "hungry", "takes memory until it is killed"),
+    Image(f"{HOST}/proxy:1.0", "proxy", "the lab's own way into a kind cluster"),
 )
 
 IMAGES: dict[str, Image] = {image.reference: image for image in _ALL}
