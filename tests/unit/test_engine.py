@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tarfile
 
 import pytest
 
 from lab_helpers import settings
 from lab_helpers.clusters import diagnosis, engine, nodeimage
+from lab_helpers.clusters.nodeimage import archive, offline
 from lab_helpers.errors import ClusterError
 
 GOOD = {
@@ -169,3 +171,44 @@ def test_the_image_is_named_after_its_content(stand_in, monkeypatch):
     assert pulled.startswith("lab.local/node:1.36.4-") and built.startswith("lab.local/node:1.36.3-")
     asked = stand_in(GOOD, other=f"[ $5 = {built} ] && exit 0; echo 'No such image: x' >&2; exit 1")
     assert nodeimage.present(settings.load()) == built and asked.read_text().count("image inspect") == 2
+
+
+def test_what_a_build_lacks_is_said_before_anything_starts(stand_in, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_DOWNLOADS", "off")
+    other = "echo 'No such image: x' >&2; exit 1"
+    asked = stand_in({**GOOD, "DockerRootDir": str(tmp_path)}, other=other)
+    with pytest.raises(ClusterError, match="mmdebstrap is missing") as caught:
+        nodeimage.ensure(settings.load())
+    assert "sudo apt install mmdebstrap" in caught.value.next_step
+    (tmp_path / "bin" / "mmdebstrap").symlink_to(shutil.which("sh"))
+    monkeypatch.setattr(offline, "_GIGABYTES", 10**6)
+    with pytest.raises(ClusterError, match="needs 1000000 GB of disk") as caught:
+        nodeimage.ensure(settings.load())
+    assert "GB are free under" in caught.value.seen
+    stand_in({**GOOD, "Architecture": "riscv64"}, other=other)
+    with pytest.raises(ClusterError, match="another kind of processor") as caught:
+        nodeimage.ensure(settings.load())
+    assert "riscv64" in caught.value.seen
+    assert not {line.split()[0] for line in asked.read_text().splitlines()} & {"run", "load", "pull"}
+
+
+def test_layers_and_archives_are_the_same_every_time(tmp_path):
+    entries = [archive.Entry("b/c", b"text", 0o755), archive.Entry("a", link="b/c"), archive.Entry("b/d", mode=0o1777)]
+    one, two = archive.layer(tmp_path / "1.tar", entries), archive.layer(tmp_path / "2.tar", entries[::-1])
+    assert one.digest == two.digest
+    with tarfile.open(one.path) as tar:
+        found = {member.name: (member.type, oct(member.mode), member.linkname) for member in tar}
+    folder = tarfile.DIRTYPE
+    assert found["b"] == (folder, "0o755", "") and found["b/d"] == (folder, "0o1777", "")
+    assert found["b/c"] == (tarfile.REGTYPE, "0o755", "") and found["a"][2] == "b/c"
+    images = [archive.Image(f"x/y:{tag}", (one,), ("/b/c",), {"TAG": tag}, user="1000") for tag in "12"]
+    with tarfile.open(archive.write(tmp_path / "all.tar", images, "amd64")) as tar:
+        names = tar.getnames()
+        manifest = json.load(tar.extractfile("manifest.json"))
+        index = json.load(tar.extractfile("index.json"))
+        config = json.load(tar.extractfile(manifest[1]["Config"]))
+    assert names.count(f"blobs/sha256/{one.digest}") == 1, "a layer that two images share stands there once"
+    assert [image["RepoTags"] for image in manifest] == [["x/y:1"], ["x/y:2"]]
+    assert [one["annotations"]["io.containerd.image.name"] for one in index["manifests"]] == ["x/y:1", "x/y:2"]
+    assert config["config"]["User"] == "1000" and "TAG=2" in config["config"]["Env"]
+    assert config["rootfs"]["diff_ids"] == [f"sha256:{one.digest}"]

@@ -80,8 +80,10 @@ def _checked(settings: Settings, reference: str, say: Callable[[str], None], mak
         make(unproved)
     try:
         check.check(settings, unproved, say)
-        engine.docker("tag", unproved, reference)
-    finally:
+    except ClusterError:
         engine.docker("image", "rm", unproved)
+        raise
+    engine.docker("tag", unproved, reference)
+    engine.docker("image", "rm", unproved)
     say(f"node image: {reference} is ready")
     return reference
