@@ -79,6 +79,8 @@ def setup(
         _setup_node_image(settings)
     elif everything and (why := engine.why_not()):
         out.print(f"No node image: {escape(why.headline)} lab doctor says what to type.")
+    elif engine.info() and nodeimage.present(settings) is None:
+        out.print("Docker answers: lab setup kind prepares clusters of real containers too (minutes, or half an hour offline).")
 
 
 def _setup_node_image(settings: Settings) -> None:

@@ -35,7 +35,8 @@ class Settings:
         labs: the folder with one folder per lab.
         provider: `auto` or the name of one.
         programs: a folder of the user's own programs, or None.
-        downloads: `auto`, `off`, or the base URL of a mirror (`<base>/<host>/<path>` for each official URL).
+        downloads: `auto`, `off`, or the base URL of a mirror (`<base>/<host>/<path>` for each official URL, `<base>/v2/`
+            for images).
         keep_build_cache: whether the private Go caches stay after a build.
     """
 
