@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab_helpers import processes, toolchain
 from lab_helpers.clusters import engine
-from lab_helpers.clusters.nodeimage import host
+from lab_helpers.clusters.nodeimage import host, offline
 from lab_helpers.errors import ClusterError, LabError, ProgramError
 from lab_helpers.settings import Settings
 
@@ -48,7 +48,11 @@ def check(settings: Settings, image: str, say: Say) -> None:
     Raises:
         ClusterError: the image is not good; the error carries what was seen.
     """
-    say("checking the node image: a cluster boots, a Pod answers (half a minute)")
+    with offline.step(say, "node image: the check: a cluster boots, a Pod answers (half a minute)"):
+        _boot(settings, image)
+
+
+def _boot(settings: Settings, image: str) -> None:
     name = f"lab-check-{os.getpid()}"
     programs = toolchain.ensure(["kind", "kubectl"])
     env = {**engine.environment(labelling=settings), "KIND_EXPERIMENTAL_DOCKER_NETWORK": _NETWORK}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from lab_helpers.clusters.nodeimage import archive, debian, offline, parts
 from lab_helpers.clusters.nodeimage.archive import Layer, existing
 from lab_helpers.errors import ClusterError
 from lab_helpers.settings import Settings, writable
-from lab_helpers.toolchain import catalog, download
+from lab_helpers.toolchain import download
 
 Say = Callable[[str], None]
 
@@ -81,13 +82,10 @@ def _pods(settings: Settings, home: Path, say: Say) -> Layer:
     target = debian.PODS.file(home)
     if target.is_file():
         return existing(target)
-    say("Debian's packages for Pods (a minute)")
-    try:
+    with contextlib.suppress(ClusterError):
         debian.required()
-        if catalog.machine()[0] == "linux":
-            return debian.make(debian.PODS, home)
-    except ClusterError:
-        pass
+        return offline.system(debian.PODS, home, say)
+    say("Debian's packages for pods, in a container (a minute)")
     name, box = _name(settings, DEBIAN), "lab-node-image-pods"
     offline.remove(box)
     with _pulled(name, say):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lab_helpers import processes, toolchain
 from lab_helpers.clusters import engine
 from lab_helpers.clusters.nodeimage import archive, debian, parts
-from lab_helpers.clusters.nodeimage.archive import Image
+from lab_helpers.clusters.nodeimage.archive import Image, Layer
 from lab_helpers.errors import ClusterError
 from lab_helpers.settings import Settings, writable
 from lab_helpers.toolchain import catalog, modules
@@ -43,28 +45,43 @@ def build(settings: Settings, reference: str, say: Say, show: Show | None = None
     check_disk(settings, info)
     programs = toolchain.ensure(parts.PROGRAMS, say=say, show=show)
     home = writable(folder(settings))
-    if not debian.PODS.file(home).is_file():
-        say("Debian's packages for Pods (a minute)")
-    pods = debian.make(debian.PODS, home)
-    if not debian.NODE.file(home).is_file():
-        say("Debian's packages for nodes (two minutes)")
-    node = debian.make(debian.NODE, home)
-    kind = modules.files(catalog.KIND, "sigs.k8s.io/kind", "images/base/files")
-    storage = modules.files(catalog.LOCAL_PATH, "github.com/rancher/local-path-provisioner", "deploy")
+    pods = system(debian.PODS, home, say)
+    node = system(debian.NODE, home, say)
+    with step(say, "node image: sources of kind's own image and of the storage class"):
+        kind = modules.files(catalog.KIND, "sigs.k8s.io/kind", "images/base/files")
+        storage = modules.files(catalog.LOCAL_PATH, "github.com/rancher/local-path-provisioner", "deploy")
     with tempfile.TemporaryDirectory(dir=home, prefix="layers-") as temporary:
         place = Path(temporary)
-        say("node image: Debian, kind's files, the programs")
-        layers = (node, parts.node_layer(programs, kind, storage, place))
-        base = f"{_BASE}:{reference.rpartition(':')[2]}"
-        image = Image(base, layers, ENTRYPOINT, {"container": "docker"}, stop_signal=STOP_SIGNAL)
-        engine.docker("load", stdin=archive.write(place / "base.tar", [image], info.arch), timeout=300)
-        (place / "base.tar").unlink()
+        with step(say, "node image: Debian, kind's files, the programs"):
+            layers = (node, parts.node_layer(programs, kind, storage, place))
+            base = f"{_BASE}:{reference.rpartition(':')[2]}"
+            image = Image(base, layers, ENTRYPOINT, {"container": "docker"}, stop_signal=STOP_SIGNAL)
+            engine.docker("load", stdin=archive.write(place / "base.tar", [image], info.arch), timeout=300)
+            (place / "base.tar").unlink()
         try:
-            say("node image: the images that Kubernetes and the course run")
-            inside = [*parts.system_images(programs, pods, place), *parts.course_images(pods, place)]
-            load(base, archive.write(place / "images.tar", inside, info.arch), reference)
+            with step(say, "node image: the images that Kubernetes and the course run"):
+                inside = [*parts.system_images(programs, pods, place), *parts.course_images(pods, place)]
+                load(base, archive.write(place / "images.tar", inside, info.arch), reference)
         finally:
             engine.docker("image", "rm", "--force", base)
+
+
+@contextlib.contextmanager
+def step(say: Say, what: str) -> Iterator[None]:
+    """Say what begins, and afterwards how long it took."""
+    say(what)
+    began = time.monotonic()
+    yield
+    if (took := time.monotonic() - began) > 1:
+        say(f"{what}: {took:.0f} s")
+
+
+def system(wanted: debian.System, home: Path, say: Say) -> Layer:
+    """One of Debian's file systems, made now if it is not there."""
+    if wanted.file(home).is_file():
+        return debian.make(wanted, home)
+    with step(say, f"Debian's packages for {wanted.name} (one or two minutes)"):
+        return debian.make(wanted, home)
 
 
 def load(base: str, images: Path, reference: str) -> None:
