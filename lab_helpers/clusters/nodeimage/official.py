@@ -83,6 +83,7 @@ def _pods(settings: Settings, home: Path, say: Say) -> Layer:
     if target.is_file():
         return existing(target)
     with contextlib.suppress(ClusterError):
+        offline.check_machine(engine.required())
         debian.required()
         return offline.system(debian.PODS, home, say)
     say("Debian's packages for pods, in a container (a minute)")

@@ -40,7 +40,7 @@ def build(settings: Settings, reference: str, say: Say, show: Show | None = None
         ClusterError, ProgramError: something is missing; the error says what to type.
     """
     info = engine.required()
-    _check_machine(info)
+    check_machine(info)
     debian.required()
     check_disk(settings, info)
     programs = toolchain.ensure(parts.PROGRAMS, say=say, show=show)
@@ -119,7 +119,8 @@ def remove(container: str) -> None:
         engine.docker("rm", "--force", "--volumes", container)
 
 
-def _check_machine(info: engine.Info) -> None:
+def check_machine(info: engine.Info) -> None:
+    """Raise ClusterError where what is made here would not run in the engine."""
     system, arch = catalog.machine()
     if system != "linux":
         raise ClusterError(
