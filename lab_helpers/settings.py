@@ -2,7 +2,7 @@
 
 | variable            | values                    | default                                                  |
 |---------------------|---------------------------|----------------------------------------------------------|
-| LAB_PROVIDER        | auto, embedded            | auto                                                     |
+| LAB_PROVIDER        | auto, embedded, kind      | auto: kind where a Docker engine answers                 |
 | LAB_PROGRAMS        | a folder                  | none: programs of yours that are used before the lab's   |
 | LAB_DOWNLOADS       | auto, off, a URL          | auto: official releases where the network allows         |
 | LAB_KEEP_BUILD_CACHE| 1                         | unset: the private Go caches are removed after a build   |
@@ -22,7 +22,7 @@ from lab_helpers.errors import SettingError
 
 APP = "eks-lab"
 LABS = Path(__file__).resolve().parent.parent / "labs"
-PROVIDERS = ("auto", "embedded")
+PROVIDERS = ("auto", "embedded", "kind")
 
 
 @dataclass(frozen=True)

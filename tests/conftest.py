@@ -13,6 +13,11 @@ import pytest
 # A script's background job begins with SIGINT ignored, and so would every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Tests that are not about a provider run on embedded, which every machine has; journeys run on whatever there is, or on
+# the one that LAB_PROVIDER named.
+os.environ.setdefault("LAB_JOURNEYS", os.environ.get("LAB_PROVIDER", "").replace("auto", ""))
+os.environ["LAB_PROVIDER"] = "embedded"
+
 CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
 
 
@@ -22,7 +27,7 @@ def home(monkeypatch):
     folder = Path(tempfile.mkdtemp(prefix="lab-"))
     monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", CACHE)
-    for name in ("LAB_PROVIDER", "LAB_LABS", "KUBECONFIG"):
+    for name in ("LAB_LABS", "KUBECONFIG"):
         monkeypatch.delenv(name, raising=False)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

@@ -32,22 +32,34 @@ _SCRUBBED = ("AWS_", "KUBE", "HELM_", "EKSCTL_", "ETCDCTL_")
 
 
 def provider(settings: Settings) -> Provider:
-    """The provider that the settings ask for; see `chosen`."""
+    """The provider that the settings ask for; `auto` takes kind where it can, see `chosen`."""
     return chosen(settings)[0]
 
 
 def chosen(settings: Settings) -> tuple[Provider, str]:
     """The provider that the settings ask for, and in a sentence why this one."""
+    from lab_helpers.clusters import engine, nodeimage
     from lab_helpers.clusters.embedded import Embedded
+    from lab_helpers.clusters.kind import Kind
 
-    return Embedded(settings), "embedded: its control plane runs on this machine, without Docker."
+    if settings.provider == "kind":
+        return Kind(settings), "kind, as you asked (LAB_PROVIDER)."
+    if settings.provider == "embedded":
+        return Embedded(settings), "embedded, as you asked (LAB_PROVIDER)."
+    if reason := engine.why_not():
+        return Embedded(settings), f"embedded: {reason.headline}"
+    if not nodeimage.present(settings):
+        # Pulling or building it takes minutes: the first lab does not wait for that.
+        return Embedded(settings), "embedded: Docker answers, but the node image is not here yet (lab setup kind)."
+    return Kind(settings), "kind: a Docker engine answers."
 
 
 def every(settings: Settings) -> list[Provider]:
     """All providers: for what concerns every cluster that exists, whoever made it."""
     from lab_helpers.clusters.embedded import Embedded
+    from lab_helpers.clusters.kind import Kind
 
-    return [Embedded(settings)]
+    return [Embedded(settings), Kind(settings)]
 
 
 def scrubbed(base: Mapping[str, str]) -> dict[str, str]:

@@ -57,11 +57,13 @@ class Profile:
             `{"kube-scheduler": {"v": "10"}}`.
         ports: ports of the control plane's machine that are reached on this machine's 127.0.0.1, for instance a NodePort.
             On embedded there is nothing to map: its control plane is this machine.
+        metrics: whether metrics-server runs, for `kubectl top` and the HorizontalPodAutoscaler.
     """
 
     nodes: tuple[NodeShape, ...] = ()
     arguments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     ports: tuple[int, ...] = ()
+    metrics: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from lab_helpers.clusters import engine
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+Key = tuple[str, str]
+"""(provider, lab)"""
 
 
 @dataclass
@@ -17,34 +23,57 @@ class Tally:
     """What the journeys did.
 
     Attributes:
-        steps: (lab, step name) of every step that was as it had to be.
-        labs: lab → (seconds of wall time, seconds in cells).
+        planned: (provider, lab) → how many steps its journey has.
+        steps: names of the steps that were as they had to be.
+        labs: (provider, lab) → (seconds of wall time, seconds in cells).
+        clean: those of which nothing was left.
         notebooks: notebooks that nbval ran, `lab (stored)` and `lab (solved)`.
     """
 
-    steps: list[tuple[str, str]] = field(default_factory=list)
-    labs: dict[str, tuple[float, float]] = field(default_factory=dict)
+    planned: dict[Key, int] = field(default_factory=dict)
+    steps: dict[Key, list[str]] = field(default_factory=dict)
+    labs: dict[Key, tuple[float, float]] = field(default_factory=dict)
+    clean: set[Key] = field(default_factory=set)
     notebooks: list[str] = field(default_factory=list)
 
-    def step(self, lab: str, step) -> None:
-        self.steps.append((lab, step.name))
+    def plan(self, provider: str, lab: str, steps: int) -> None:
+        self.planned[provider, lab] = steps
+
+    def step(self, provider: str, lab: str, step) -> None:
+        self.steps.setdefault((provider, lab), []).append(step.name)
 
     def lab(self, journey) -> None:
-        self.labs[journey.folder.name] = (journey.wall, journey.cells)
+        self.labs[journey.provider, journey.folder.name] = (journey.wall, journey.cells)
+
+    def left_nothing(self, provider: str, lab: str) -> None:
+        self.clean.add((provider, lab))
+
+    def passed(self, key: Key) -> bool:
+        """Whether every step of a journey ran as it had to, and nothing was left."""
+        return key in self.clean and len(self.steps.get(key, [])) == self.planned[key]
 
     def lines(self) -> list[str]:
-        checks = [name for _, name in self.steps if name.endswith("· check")]
-        solved = sum("· solution ·" in name for name in checks)
-        wrong = sum("· wrong: " in name for name in checks)
-        untouched = sum("· untouched ·" in name for name in checks)
-        said = [
-            f"journeys: {len(self.labs)} labs, {solved} exercises solved, {wrong} wrong answers refused, "
-            f"{untouched} untouched exercises refused, {len(self.steps)} steps, provider embedded",
-            f"nbval: {len(self.notebooks)} notebooks",
-            f"order of LAB_SEED={os.environ.get('LAB_SEED', '')}: {', '.join(self.labs)}",
-        ]
-        for lab, (wall, cells) in sorted(self.labs.items()):
-            said.append(f"journey {lab}: {wall:.1f} s, {cells:.1f} s of it in cells, ratio {wall / max(cells, 0.1):.2f}")
+        said = []
+        for provider in dict.fromkeys(provider for provider, _ in self.planned):
+            mine = [key for key in self.planned if key[0] == provider]
+            checks = [name for key in mine for name in self.steps.get(key, []) if name.endswith("· check")]
+            solved = sum("· solution ·" in name for name in checks)
+            wrong = sum("· wrong: " in name for name in checks)
+            untouched = sum("· untouched ·" in name for name in checks)
+            said.append(
+                f"journeys on {provider}: {sum(map(self.passed, mine))} labs, {solved} exercises solved, "
+                f"{wrong} wrong answers refused, {untouched} untouched exercises refused"
+            )
+        if "kind" not in dict(self.planned):
+            why = engine.why_not()
+            reason = why.headline if why else "the node image is not here: lab setup kind"
+            said.append(f"not run: journeys on kind ({os.environ.get('LAB_JOURNEYS') or reason})")
+        said.append(f"nbval: {len(self.notebooks)} notebooks")
+        said.append(f"order of LAB_SEED={os.environ.get('LAB_SEED', '')}: {', '.join(lab for _, lab in self.labs)}")
+        for (provider, lab), (wall, cells) in sorted(self.labs.items(), key=lambda item: item[0][::-1]):
+            result = "passed" if self.passed((provider, lab)) else "FAILED"
+            ratio = wall / max(cells, 0.1)
+            said.append(f"{lab:<22} {provider:<9} {result}  {wall:6.1f} s, {cells:.1f} s of it in cells, ratio {ratio:.2f}")
         return said
 
 
@@ -57,7 +86,7 @@ def tally() -> Tally:
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    if _tally.steps or _tally.notebooks:
+    if _tally.planned or _tally.notebooks:
         terminalreporter.section("labs")
         for line in _tally.lines():
             terminalreporter.write_line(line)

@@ -8,10 +8,13 @@ must pass, and once more. Every other cell runs clean, or raises where its tag s
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -22,6 +25,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from lab_helpers import clusters, settings
+from lab_helpers.clusters import engine, nodeimage
 from lab_helpers.teaching import lesson
 
 CELL_SECONDS, LAB_SECONDS = 120, 1200
@@ -46,6 +50,17 @@ class Step:
     source: str
     raises: str = ""
     message: str = ""
+
+
+def providers() -> list[str]:
+    """Where journeys run: only where LAB_PROVIDER says, if it does; else embedded, and kind where an engine has the image.
+
+    In CI (LAB_CI) both: a missing engine is then a failure, not a reason to leave kind out.
+    """
+    if asked := os.environ.get("LAB_JOURNEYS"):
+        return [asked]
+    kind = os.environ.get("LAB_CI") or (engine.info() and nodeimage.present(settings.load()))
+    return ["embedded", *(["kind"] if kind else [])]
 
 
 def steps(folder: Path) -> list[Step]:
@@ -97,12 +112,14 @@ class Journey:
 
     Attributes:
         folder: the lab's folder in the repository.
+        provider: who makes its cluster.
         cells: seconds that the cells took.
         once: seconds of them that a learner would spend who solves every exercise at once.
         wall: seconds from the kernel's start to its end.
     """
 
     folder: Path
+    provider: str = "embedded"
     cells: float = 0.0
     wall: float = 0.0
     once: float = 0.0
@@ -127,6 +144,7 @@ class Journey:
         )
         self.began = time.monotonic()
         env = {**os.environ, "XDG_DATA_HOME": str(self.home / "data"), "LAB_LABS": str(self.home / "labs")}
+        env["LAB_PROVIDER"] = self.provider
         self._kernel = self.client.setup_kernel(env=env)
         self._kernel.__enter__()
         return self
@@ -168,15 +186,23 @@ class Journey:
         return 5 * math.ceil((words / 200 + self.once / 60) * 1.25 / 5)
 
     def leftovers(self) -> list[str]:
-        """What the lab left behind: processes, clusters, files."""
+        """What the lab left behind: processes, clusters, files; on kind after `lab clean`, which a kept cluster waits for."""
         import psutil
 
+        if self.provider == "kind":
+            env = {**os.environ, "XDG_DATA_HOME": str(self.home / "data"), "LAB_PROVIDER": "kind"}
+            subprocess.run([sys.executable, "-m", "lab_helpers.cli", "clean"], env=env, capture_output=True, check=True)
         left = [
             f"process {p.pid}: {' '.join(p.info['cmdline'])[:120]}"
             for p in psutil.process_iter(["cmdline"])
             if _ours(p, self.home)
         ]
-        left += [f"cluster {path.name}" for path in (self.home / "data" / "eks-lab" / "clusters").glob("*")]
+        data = self.home / "data" / "eks-lab"
+        left += [f"cluster {path.name}" for place in ("clusters", "kind") for path in (data / place).glob("*")]
+        if self.provider == "kind":
+            mine = f"label=io.eks-lab.home={hashlib.sha256(str(data).encode()).hexdigest()[:12]}"
+            for what in ("container", "network", "volume"):
+                left += [f"{what} {name}" for name in engine.docker(what, "ls", "--quiet", "--filter", mine).split()]
         left += [f"file {path}" for path in sorted(_files(self.copy) - self.files)]
         return left
 
