@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lab_helpers.clusters.provider import COMPONENTS, Cluster, NodeShape, Profile, Provider, Say
@@ -21,6 +21,7 @@ __all__ = [
     "Provider",
     "Say",
     "chosen",
+    "described",
     "environment",
     "every",
     "provider",
@@ -62,9 +63,17 @@ def every(settings: Settings) -> list[Provider]:
     return [Embedded(settings), Kind(settings)]
 
 
+def described(of: Provider, profile: Profile) -> tuple[str, str]:
+    """For the banner: what is real and what is simulated in a cluster of this profile."""
+    known: Callable[[Profile], tuple[str, str]] | None = getattr(of, "described", None)
+    return known(profile) if known else (of.real, of.simulated)
+
+
 def scrubbed(base: Mapping[str, str]) -> dict[str, str]:
     """An environment in which no program finds the user's own clusters or cloud: what is not in a lab yet sees nothing."""
     env = {key: value for key, value in base.items() if not key.startswith(_SCRUBBED)}
+    if service_proxy := env.pop("LAB_SERVICE_PROXY", ""):  # of a lab that was open before
+        env = {key: value for key, value in env.items() if value != service_proxy}
     env["KUBECONFIG"] = os.devnull
     env["KUBERC"] = "off"  # the user's own kubectl preferences
     env["AWS_EC2_METADATA_DISABLED"] = "true"

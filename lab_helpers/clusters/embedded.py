@@ -1,4 +1,6 @@
-"""The embedded provider: a real control plane as local processes, nodes simulated by KWOK. No Docker, no root.
+"""The embedded provider: a real control plane as local processes. No Docker, no root.
+
+Nodes are simulated by KWOK, or run the course's own programs as local processes (processnode/).
 
 kwokctl's binary runtime makes the keys, the arguments and the first start; from then on every component is a process
 on this package's record, so that one of them can be stopped, started and mended by itself.
@@ -8,15 +10,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 from filelock import FileLock
 
 from lab_helpers import processes, toolchain
-from lab_helpers.clusters import kwok, kwokctl
+from lab_helpers.clusters import embedded_nodes, kwokctl, metrics
+from lab_helpers.clusters.components import CONTROL_PLANE, Components
 from lab_helpers.clusters.health import answers
+from lab_helpers.clusters.processnode import launch
 from lab_helpers.clusters.provider import COMPONENTS, Cluster, Clusters, NodeShape, Profile, Say
 from lab_helpers.clusters.records import load, save
 from lab_helpers.errors import ClusterError, WaitTimeout
@@ -24,10 +27,14 @@ from lab_helpers.kube import Kube
 from lab_helpers.settings import Settings, plain, writable
 
 PROGRAMS = (*COMPONENTS, "etcdctl", "etcdutl", "kwok", "kwokctl", "kubectl")
-_ALL = (*COMPONENTS, "kwok-controller")
 _READY_SECONDS = 180.0  # eight at once on two cores take more than a minute
 
-Command = list[str]
+_REAL_PODS = "Pods on nodes that run programs answer: their requests, probes, logs, CPU and memory are real."
+_NO_CONTAINERS = (
+    "These Pods are local processes of the course's own programs, not containers: nothing isolates them, their addresses "
+    "are reached through a proxy of this lab."
+)
+_SOME_SIMULATED = "Nodes with the taint kwok.x-k8s.io/node are simulated by KWOK: no container starts there."
 
 
 class Embedded:
@@ -42,7 +49,15 @@ class Embedded:
         self.root = self.data / "clusters"
 
     def programs(self, profile: Profile) -> list[str]:
-        return list(PROGRAMS)
+        wants_metrics = profile.metrics and embedded_nodes.runs_programs(profile)
+        return [*PROGRAMS, *([metrics.NAME] if wants_metrics else [])]
+
+    def described(self, profile: Profile) -> tuple[str, str]:
+        """`real` and `simulated` of a cluster of this profile."""
+        if not embedded_nodes.runs_programs(profile):
+            return self.real, self.simulated
+        others = sum(shape.runs != "programs" for shape in profile.nodes)
+        return f"{self.real} {_REAL_PODS}", f"{_NO_CONTAINERS} {_SOME_SIMULATED if others else ''}".strip()
 
     # -- life of a cluster --------------------------------------------------------------------------------------
 
@@ -72,16 +87,18 @@ class Embedded:
         say("starting etcd, API server, controller manager and scheduler")
         kwokctl.create(self.data, name, profile, paths)
         cluster = Cluster(name, self.name, folder, folder / "kubeconfig.yaml", profile)
-        for component, command in self._commands(cluster).items():
+        components = self._components(cluster)
+        for component, command in components.control_plane().items():
             pid = kwokctl.pid(folder, component)
             log = str(folder / "logs" / f"{component}.log")
             processes.record(folder, processes.Process(component, pid, processes.birth(pid), tuple(command), log))
         say("waiting until the API server answers")
         self._wait_usable(cluster)
         save(cluster)
+        embedded_nodes.prepare(components)
         if profile.nodes:
-            say(f"adding {len(profile.nodes)} simulated node{'s' if len(profile.nodes) > 1 else ''}")
-            kwok.add(Kube(cluster.kubeconfig), profile.nodes)
+            say(f"adding {embedded_nodes.count(profile)}")
+            embedded_nodes.add(components, profile.nodes)
         return cluster
 
     def _wait_usable(self, cluster: Cluster) -> None:
@@ -145,8 +162,11 @@ class Embedded:
 
     def _remove(self, name: str) -> None:
         folder = self.root / name
-        for process in _processes_of(folder):
+        for process in processes.recorded(folder).values():
             processes.stop(process, grace=0)  # its files go too: nothing is worth a farewell
+        launch.wait_gone(folder)
+        for process in _left_of(folder):
+            processes.stop(process, grace=0)
         shutil.rmtree(folder, ignore_errors=True)
         kwokctl.config_file(self.data, name).unlink(missing_ok=True)
         if folder.exists():
@@ -154,152 +174,51 @@ class Embedded:
 
     # -- components ---------------------------------------------------------------------------------------------
 
-    def health(self, cluster: Cluster) -> dict[str, str]:
-        found = processes.recorded(cluster.folder)
-        return {name: self._state(cluster, name, found.get(name)) for name in _ALL}
+    def _components(self, cluster: Cluster) -> Components:
+        return Components(cluster, self.data)
 
-    def _state(self, cluster: Cluster, name: str, process: processes.Process | None) -> str:
-        if _stopped_mark(cluster, name).exists():
-            return "stopped"
-        if process is None or not processes.alive(process):
-            return "dead"
-        return "running" if answers(cluster.folder, name) else "unhealthy"
+    def health(self, cluster: Cluster) -> dict[str, str]:
+        return self._components(cluster).states()
 
     def mend(self, cluster: Cluster, say: Say) -> None:
-        states = self.health(cluster)
-        dead = [name for name in _ALL if states[name] == "dead"]
-        for name in dead:
-            say(f"starting {name} again: it had ended")
-            self._launch(cluster, name)
-        both_wanted = "stopped" not in (states["etcd"], states["kube-apiserver"])
-        if both_wanted and ("kube-apiserver" in dead or "etcd" in dead):
-            self._wake_clients(cluster)
-        if any(state == "unhealthy" for state in states.values()) or dead:
-            self._wait_answers(cluster, [name for name in _ALL if states[name] != "stopped"], say)
-
-    def _wait_answers(self, cluster: Cluster, names: Sequence[str], say: Say) -> None:
-        if "etcd" not in names or "kube-apiserver" not in names:
-            return  # without them nothing else can be healthy, and the learner stopped them
-        for name in names:
-            try:
-                self._wait_component(cluster, name, 20)
-            except WaitTimeout:
-                say(f"starting {name} again: it did not answer")
-                if process := processes.recorded(cluster.folder).get(name):
-                    processes.stop(process, grace=1)
-                self._launch(cluster, name)
-                self._wait_component(cluster, name, 40)
+        self._components(cluster).mend(say)
 
     def stop(self, cluster: Cluster, component: str) -> None:
-        self._known(component)
-        _stopped_mark(cluster, component).touch()
-        process = processes.recorded(cluster.folder).get(component)
-        if process:
-            processes.stop(process, grace=1)  # etcd and the API server would wait for their clients
-            processes.forget(cluster.folder, component)
+        self._components(cluster).stop(component)
 
     def start(self, cluster: Cluster, component: str) -> None:
-        self._known(component)
-        process = processes.recorded(cluster.folder).get(component)
-        if process is None or not processes.alive(process):
-            self._launch(cluster, component)
-        _stopped_mark(cluster, component).unlink(missing_ok=True)
-        need = {"kube-apiserver": ["etcd"], "etcd": []}.get(component, ["etcd", "kube-apiserver"])
-        states = self.health(cluster)
-        if all(states[name] in ("running", "unhealthy") for name in need):
-            self._wait_component(cluster, component, 40)
-        if component in ("etcd", "kube-apiserver") and "stopped" not in (states["etcd"], states["kube-apiserver"]):
-            self._hasten_api_server(cluster)
-            self._wake_clients(cluster)
-
-    def _hasten_api_server(self, cluster: Cluster) -> None:
-        """Have the API server answer soon after etcd is back.
-
-        It looks for a lost etcd more and more seldom (seen: not within 40 s after 170 s without). At work its kubelet would
-        see the failing health check and start it anew.
-        """
-        try:
-            self._wait_component(cluster, "kube-apiserver", 3)
-        except WaitTimeout:
-            if process := processes.recorded(cluster.folder).get("kube-apiserver"):
-                processes.stop(process, grace=1)
-            self._launch(cluster, "kube-apiserver")
-
-    def _wake_clients(self, cluster: Cluster) -> None:
-        """Start controller manager and scheduler anew once the API server is back.
-
-        Their watches back off up to a minute (seen: 50 s after 30 s without it). At work they would have lost their lease
-        after ten seconds, ended, and been started again by their kubelet.
-        """
-        found = processes.recorded(cluster.folder)
-        for name in ("kube-controller-manager", "kube-scheduler"):
-            if name in found and processes.alive(found[name]):
-                processes.stop(found[name], grace=1)
-                self._launch(cluster, name)
-        for name in ("kube-controller-manager", "kube-scheduler"):
-            if not _stopped_mark(cluster, name).exists():
-                self._wait_component(cluster, name, 40)
-
-    def _launch(self, cluster: Cluster, component: str) -> None:
-        if component == "kwok-controller":
-            kwok.release_leases(Kube(cluster.kubeconfig))
-        command = self._commands(cluster)[component]
-        processes.start(component, command, folder=cluster.folder, cwd=cluster.folder, env=kwokctl.environment(self.data))
-        if component == "kube-apiserver":
-            self._wait_component(cluster, component, 40)
-
-    def _wait_component(self, cluster: Cluster, component: str, deadline: float) -> None:
-        processes.wait_until(
-            lambda: answers(cluster.folder, component),
-            deadline=deadline,
-            what=f"{component}: a healthy answer",
-            seen=lambda: processes.tail(self.log(cluster, component), 5),
-        )
-
-    def _known(self, component: str) -> None:
-        if component not in _ALL:
-            raise ClusterError(f"There is no component {component!r}.", next_step=f"one of: {', '.join(_ALL)}")
-
-    def _commands(self, cluster: Cluster) -> dict[str, Command]:
-        """Program and arguments of each component, as kwokctl chose them."""
-        return {item["name"]: [item["binary"], *item["args"]] for item in kwokctl.components(cluster.folder)}
+        self._components(cluster).start(component)
 
     def log(self, cluster: Cluster, component: str) -> Path:
-        return cluster.folder / "logs" / f"{component}.log"
+        return self._components(cluster).log(component)
 
     def environment(self, cluster: Cluster) -> dict[str, str]:
-        return {"ETCDCTL_ENDPOINTS": f"http://127.0.0.1:{kwokctl.port(cluster.folder, 'etcd')}"}
+        endpoint = f"http://127.0.0.1:{kwokctl.port(cluster.folder, 'etcd')}"
+        return {"ETCDCTL_ENDPOINTS": endpoint, **launch.environment(cluster.folder)}
 
     # -- nodes --------------------------------------------------------------------------------------------------
 
     def add_node(self, cluster: Cluster, shape: NodeShape) -> None:
-        kwok.add(Kube(cluster.kubeconfig), [shape])
+        embedded_nodes.add(self._components(cluster), [shape])
 
     def remove_node(self, cluster: Cluster, name: str) -> None:
-        kwok.remove(Kube(cluster.kubeconfig), name)
+        embedded_nodes.remove(self._components(cluster), name)
 
     def fail_node(self, cluster: Cluster, name: str) -> None:
-        kwok.fail(Kube(cluster.kubeconfig), name)
+        embedded_nodes.fail(self._components(cluster), name)
 
     def recover_node(self, cluster: Cluster, name: str) -> None:
-        kwok.recover(Kube(cluster.kubeconfig), name)
+        embedded_nodes.recover(self._components(cluster), name)
 
 
-def _stopped_mark(cluster: Cluster, component: str) -> Path:
-    return cluster.folder / "pids" / f"{component}.stopped"
-
-
-def _processes_of(folder: Path) -> list[processes.Process]:
-    """Whatever runs for this cluster: the records, and what a crash left without one.
-
-    A component is known by its arguments: each names the cluster's own folder.
-    """
-    found = {process.pid: process for process in processes.recorded(folder).values() if processes.alive(process)}
-    for candidate in psutil.process_iter(["pid", "name", "cmdline", "uids"]):
+def _left_of(folder: Path) -> list[processes.Process]:
+    """What a crash left without a record: a component is known by its arguments, which name the cluster's own folder."""
+    found = []
+    for candidate in psutil.process_iter(["pid", "cmdline", "uids"]):
         words = candidate.info["cmdline"] or []
         mine = candidate.info["uids"] and candidate.info["uids"].real == os.getuid()
-        if mine and candidate.pid not in found and any(f"{folder}/" in word for word in words):
+        if mine and any(f"{folder}/" in word for word in words):
             name = Path(words[0]).name
-            if name in (*_ALL, "kwok", "kwokctl"):
-                found[candidate.pid] = processes.Process(name, candidate.pid, processes.birth(candidate.pid), tuple(words), "")
-    return list(found.values())
+            if name in (*CONTROL_PLANE, "kwok", "kwokctl", metrics.NAME) or launch.runs_here(words):
+                found.append(processes.Process(name, candidate.pid, processes.birth(candidate.pid), tuple(words), ""))
+    return found

@@ -6,13 +6,18 @@ import http.client
 import ssl
 from pathlib import Path
 
-from lab_helpers.clusters import kwokctl
+from lab_helpers.clusters import kwokctl, metrics
+from lab_helpers.clusters.processnode import launch
 
 _PATHS = {"etcd": "/health", "kube-apiserver": "/readyz"}
 
 
 def answers(folder: Path, component: str, timeout: float = 2.0) -> bool:
     """Whether the component says that it is healthy. The Kubernetes client is not used: its import takes 0.7 s."""
+    if component == metrics.NAME:
+        return metrics.answers(folder, timeout)
+    if component == launch.PROXY or launch.node_of(component):
+        return launch.answers(folder, component, timeout)
     try:
         port = kwokctl.port(folder, component)
         connection = _connection(folder, component, port, timeout)

@@ -25,6 +25,7 @@ class Image:
         about: what it does, in half a sentence.
         env: variables of the image; the manifest's come on top.
         ports: the ports it listens on unless told otherwise.
+        internal: a program of the lab's own, on kind only: no manifest of a lab names it.
     """
 
     reference: str
@@ -32,6 +33,7 @@ class Image:
     about: str
     env: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[int, ...] = ()
+    internal: bool = False
 
     @property
     def file(self) -> Path:
@@ -47,13 +49,16 @@ _ALL = (
     Image(f"{HOST}/load:1.0", "load", "sends requests to a URL"),
     Image(f"{HOST}/crash:1.0", "crash", "ends at once with code 1"),
     Image(f"{HOST}/hungry:1.0", "hungry", "takes memory until it is killed"),
-    Image(f"{HOST}/proxy:1.0", "proxy", "the lab's own way into a kind cluster"),
+    Image(f"{HOST}/proxy:1.0", "proxy", "the lab's own way into a kind cluster", internal=True),
 )
 
 IMAGES: dict[str, Image] = {image.reference: image for image in _ALL}
 """Reference → image: the whole table. Nothing else ever runs."""
 
+FOR_PODS: dict[str, Image] = {name: image for name, image in IMAGES.items() if not image.internal}
+"""Those that manifests name."""
+
 
 def unknown(reference: str) -> str:
     """What to tell somebody who names another image."""
-    return f"{reference!r} is none of the course's images, and nothing is pulled. There are: {', '.join(IMAGES)}"
+    return f'"{reference}" is no image of this course, and nothing is pulled. There are: {", ".join(FOR_PODS)}'

@@ -14,8 +14,8 @@ _LEASES = "kube-node-lease"
 _LOST = "lost-machine"
 
 
-def node(shape: NodeShape) -> dict[str, Any]:
-    """The Node object of a shape."""
+def node(shape: NodeShape, taints: Iterable[str] = ()) -> dict[str, Any]:
+    """The Node object of a shape; `taints` come on top of its own."""
     labels = {
         "kubernetes.io/hostname": shape.name,
         "kubernetes.io/os": "linux",
@@ -29,7 +29,7 @@ def node(shape: NodeShape) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": shape.name, "labels": labels, "annotations": {_FAKE: "fake", "node.alpha.kubernetes.io/ttl": "0"}},
-        "spec": {"taints": [taint(text) for text in shape.taints]},
+        "spec": {"taints": [taint(text) for text in (*shape.taints, *taints)]},
         "status": {"allocatable": room, "capacity": room},
     }
 
@@ -41,13 +41,18 @@ def taint(text: str) -> dict[str, str]:
     return {"key": name, "effect": effect, **({"value": value} if value else {})}
 
 
-def add(kube: Kube, shapes: Iterable[NodeShape]) -> None:
-    """Add nodes and return when all of them are Ready."""
-    shapes = list(shapes)
+def add(kube: Kube, shapes: Iterable[NodeShape], taints: Iterable[str] = ()) -> None:
+    """Add simulated nodes and return when all of them are Ready; `taints` come on top of their own."""
+    shapes, taints = list(shapes), list(taints)
     for shape in shapes:
-        kube.create(node(shape))
-    for shape in shapes:
-        kube.wait_for("node", shape.name, usable, deadline=120, what="Ready")
+        kube.create(node(shape, taints))
+    wait_usable(kube, [shape.name for shape in shapes])
+
+
+def wait_usable(kube: Kube, names: Iterable[str]) -> None:
+    """Return when all of these nodes take Pods."""
+    for name in names:
+        kube.wait_for("node", name, usable, deadline=120, what="Ready")
 
 
 def usable(item: dict[str, Any] | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,51 @@ def _arguments(folder: Path) -> dict[str, dict[str, str]]:
             "manage-nodes-with-annotation-selector": "kwok.x-k8s.io/node=fake",
         },
     }
+
+
+def _for_programs(folder: Path) -> dict[str, dict[str, str]]:
+    """What the API server needs to reach the agents of process nodes, and to hold them to what a kubelet may do."""
+    pki = folder / "pki"
+    return {
+        "kube-apiserver": {
+            "kubelet-client-certificate": f"{pki}/admin.crt",
+            "kubelet-client-key": f"{pki}/admin.key",
+            "kubelet-certificate-authority": f"{pki}/ca.crt",
+            "kubelet-preferred-address-types": "InternalIP,Hostname",
+            "enable-admission-plugins": "NodeRestriction",
+        }
+    }
+
+
+def _for_metrics(folder: Path) -> dict[str, dict[str, str]]:
+    """The API server passes metrics.k8s.io on; the autoscaler acts sooner than by default (15 s, 5 min, 30 s, 5 min)."""
+    return {
+        "kube-apiserver": {
+            "requestheader-client-ca-file": f"{folder}/pki/ca.crt",
+            "requestheader-allowed-names": "kwok-admin",  # without it the API server ends: its client CA is the same
+            "requestheader-username-headers": "X-Remote-User",
+            "requestheader-group-headers": "X-Remote-Group",
+            "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+        },
+        "kube-controller-manager": {
+            "horizontal-pod-autoscaler-sync-period": "5s",
+            "horizontal-pod-autoscaler-cpu-initialization-period": "20s",
+            "horizontal-pod-autoscaler-initial-readiness-delay": "5s",
+            "horizontal-pod-autoscaler-downscale-stabilization": "30s",
+        },
+    }
+
+
+def _all_arguments(folder: Path, profile: Profile) -> dict[str, dict[str, str]]:
+    """Arguments by component; the profile's own come last and so win."""
+    sources: list[Mapping[str, Mapping[str, str]]] = [_arguments(folder)]
+    if any(shape.runs == "programs" for shape in profile.nodes):
+        sources += [_for_programs(folder), *([_for_metrics(folder)] if profile.metrics else [])]
+    merged: dict[str, dict[str, str]] = {}
+    for source in [*sources, profile.arguments]:
+        for component, arguments in source.items():
+            merged.setdefault(component, {}).update(arguments)
+    return merged
 
 
 def create(data: Path, name: str, profile: Profile, paths: dict[str, Path]) -> None:
@@ -127,8 +173,8 @@ def _configuration(folder: Path, profile: Profile, paths: dict[str, Path], polic
             **dict(zip(ports, free_ports(len(ports)), strict=True)),
         },
         "componentsPatches": [
-            {"name": component, "extraArgs": _extra(component, {**arguments, **profile.arguments.get(component, {})})}
-            for component, arguments in {**{name: {} for name in profile.arguments}, **_arguments(folder)}.items()
+            {"name": component, "extraArgs": _extra(component, arguments)}
+            for component, arguments in _all_arguments(folder, profile).items()
         ],
     }
 
@@ -162,3 +208,8 @@ def port(folder: Path, component: str) -> int:
 def pid(folder: Path, component: str) -> int:
     """The process id that kwokctl wrote down."""
     return int((folder / "pids" / f"{component}.pid").read_text())
+
+
+def server(folder: Path) -> str:
+    """The API server's address."""
+    return str(yaml.safe_load((folder / "kubeconfig.yaml").read_text())["clusters"][0]["cluster"]["server"])

@@ -57,7 +57,8 @@ class Profile:
             `{"kube-scheduler": {"v": "10"}}`.
         ports: ports of the control plane's machine that are reached on this machine's 127.0.0.1, for instance a NodePort.
             On embedded there is nothing to map: its control plane is this machine.
-        metrics: whether metrics-server runs, for `kubectl top` and the HorizontalPodAutoscaler.
+        metrics: whether metrics-server runs, for `kubectl top` and the HorizontalPodAutoscaler. On embedded it needs
+            nodes that run programs: nothing else has usage.
     """
 
     nodes: tuple[NodeShape, ...] = ()

@@ -28,12 +28,8 @@ def load(folder: Path, provider: str) -> Cluster | None:
         nodes = tuple(NodeShape(**{**node, "taints": tuple(node["taints"])}) for node in profile["nodes"])
         if fields["provider"] != provider:
             return None
-        return Cluster(
-            folder.name,
-            provider,
-            folder,
-            folder / "kubeconfig.yaml",
-            Profile(nodes, profile["arguments"], tuple(profile.get("ports", ()))),
-        )
+        ports, metrics = tuple(profile.get("ports", ())), profile.get("metrics", False)
+        made_from = Profile(nodes, profile["arguments"], ports, metrics)
+        return Cluster(folder.name, provider, folder, folder / "kubeconfig.yaml", made_from)
     except (OSError, ValueError, KeyError, TypeError):
         return None

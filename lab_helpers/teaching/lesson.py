@@ -217,20 +217,25 @@ def _profile(table: dict[str, Any], path: Path) -> Profile | None:
     if "cluster" not in table:
         return None
     cluster = _key(table, path, "cluster", dict)
-    _only(cluster, f"{path}: cluster", "nodes, arguments")
+    _only(cluster, f"{path}: cluster", "nodes, arguments, metrics")
     shapes = []
     for number, node in enumerate(_key(cluster, path, "nodes", list, [])):
         where = f"{path}: cluster.nodes[{number}]"
         if not isinstance(node, dict) or not isinstance(node.get("name"), str):
             raise LessonError(f"{where} needs a name.", repr(node), "{name: node-1, cpu: '4', memory: 16Gi}")
-        _only(node, where, "name, cpu, memory, pods, zone, labels, taints")
+        _only(node, where, "name, cpu, memory, pods, zone, labels, taints, runs")
+        if node.get("runs", "") not in ("", "programs", "nothing"):
+            raise LessonError(f"{where}: runs cannot be {node['runs']!r}.", next_step="runs: programs, or runs: nothing")
         shapes.append(NodeShape(**{**node, "taints": _strings(node, where, "taints")}))
     arguments = _key(cluster, path, "arguments", dict, {})
     for component, values in arguments.items():
         if component not in COMPONENTS or not isinstance(values, dict):
             remedy = f"{{kube-scheduler: {{v: '10'}}}}; components: {', '.join(COMPONENTS)}"
             raise LessonError(f"{path}: cluster.arguments.{component} cannot be used.", repr(values), remedy)
-    return Profile(tuple(shapes), arguments)
+    metrics = cluster.get("metrics", False)
+    if not isinstance(metrics, bool):
+        raise LessonError(f"{path}: cluster.metrics has to be true or false.", repr(metrics), "metrics: true")
+    return Profile(tuple(shapes), arguments, metrics=metrics)
 
 
 def _exercises(path: Path) -> dict[str, Exercise]:

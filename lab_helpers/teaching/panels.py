@@ -82,10 +82,13 @@ def banner(lesson: Lesson, maker: Provider, done: int, stopped: list[str], why: 
     """
     rows = [f"<p>{text(lesson.summary)}</p>"]
     if lesson.profile:
+        from lab_helpers.clusters import described
+
+        real, simulated = described(maker, lesson.profile)
         rows.append(f"<p><b>Provider</b> {escape(why)}</p>")
-        rows.append(f"<p><b>Real</b>: {escape(maker.real)}</p>")
-        if maker.simulated:
-            rows.append(f"<p><b>Simulated</b>: {escape(maker.simulated)}</p>")
+        rows.append(f"<p><b>Real</b>: {escape(real)}</p>")
+        if simulated:
+            rows.append(f"<p><b>Simulated</b>: {escape(simulated)}</p>")
         rows.append(f"<p><b>Start again</b>: {code('lab.reset()')} brings the cluster back to its beginning.</p>")
     rows.append(f"<p><b>A terminal like this notebook</b>: {code(f'lab shell {lesson.name}')}</p>")
     if stopped:

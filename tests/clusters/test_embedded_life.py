@@ -33,7 +33,7 @@ def test_a_port_taken_between_choice_and_bind_is_chosen_again(maker, monkeypatch
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))
     taken.listen()
-    free, first = kwokctl._free_ports, [True]
+    free, first = kwokctl.free_ports, [True]
 
     def choose(count: int) -> list[int]:
         ports = free(count)
@@ -41,7 +41,7 @@ def test_a_port_taken_between_choice_and_bind_is_chosen_again(maker, monkeypatch
             ports[2] = taken.getsockname()[1]  # the API server's
         return ports
 
-    monkeypatch.setattr(kwokctl, "_free_ports", choose)
+    monkeypatch.setattr(kwokctl, "free_ports", choose)
     said: list[str] = []
     with taken:
         cluster = maker.create("ports", ONE, said.append)
