@@ -68,6 +68,7 @@ def _command(root: Path, port: int, token: str) -> list[str]:
         "LabApp.news_url": None,
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "LabApp.extension_manager": "readonly",
+        "LabApp.extra_labextensions_path": Path(__file__).with_name("labextensions"),
     }
     root_user = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     return [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items()), *root_user]

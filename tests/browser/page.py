@@ -77,19 +77,9 @@ def browser(dark: bool = False):
 
 
 def open_notebook(page: Page, address: str) -> None:
-    """Open the notebook and wait until its kernel is idle."""
+    """Open the notebook and wait for its cells; whatever is run from then on waits for the kernel by itself."""
     page.goto(address, timeout=90 * SECONDS)
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90 * SECONDS)
-    # The page says "idle" before it has a kernel at all; what is run then is lost. The server knows better.
-    page.wait_for_function(
-        """async () => {
-            const kernels = await (await fetch('/api/kernels')).json();
-            return kernels.length > 0 && kernels.every(k => k.execution_state === 'idle' && k.connections > 0);
-        }""",
-        polling=500,
-        timeout=120 * SECONDS,
-    )
-    idle(page, 90)
 
 
 def idle(page: Page, seconds: float) -> None:
@@ -105,21 +95,22 @@ def idle(page: Page, seconds: float) -> None:
 
 
 def run_all(page: Page, seconds: float) -> None:
-    """Run → Run All Cells, and wait for the end. A run that the kernel never got is sent again."""
-    for _ in range(3):
-        dialog = page.locator("dialog.jp-Dialog")
-        assert dialog.count() == 0, f"a dialog is open: {dialog.first.inner_text()}"
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        try:
-            page.wait_for_function(
-                "() => [...document.querySelectorAll('.jp-InputPrompt')].some(e => /\\[(\\*|\\d+)\\]/.test(e.textContent))",
-                timeout=20 * SECONDS,
-            )
-            break
-        except Exception:
-            idle(page, 60)
+    """Run → Run All Cells, and wait for the end."""
+    page.get_by_role("menuitem", name="Run", exact=True).click(timeout=90 * SECONDS)
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    begun(page)
     idle(page, seconds)
+
+
+def begun(page: Page) -> None:
+    """Wait until a cell waits for the kernel or has run; a dialog in the way is said with its words."""
+    page.wait_for_function(
+        """() => document.querySelector('dialog.jp-Dialog')
+            || [...document.querySelectorAll('.jp-InputPrompt')].some(e => /\\[(\\*|\\d+)\\]/.test(e.textContent))""",
+        timeout=90 * SECONDS,
+    )
+    dialog = page.locator("dialog.jp-Dialog")
+    assert dialog.count() == 0, f"a dialog is open: {dialog.first.inner_text()}"
 
 
 def cell(page: Page, text: str):

@@ -81,3 +81,34 @@ def test_lab_00_in_the_dark_and_its_question_by_keyboard(tmp_path):
         assert cards.count() >= 1
         shot(page, "lab-00-dark", tmp_path)
         assert page.outside == []
+
+
+@NEEDS_BROWSER
+@pytest.mark.parametrize("slow", ["checkpoints", "sessions"])
+def test_a_cell_that_is_run_too_early_waits_for_the_kernel(slow):
+    """JupyterLab by itself asks "Select Kernel" (slow checkpoints), or drops the run (slow sessions)."""
+    with pages.served(LABS, "00-start-here", {}) as address, pages.browser() as page:
+        started = []
+        page.on("request", lambda request: started.append(request) if _starts_a_kernel(request) else None)
+        page.add_init_script(SLOW_SERVER % slow)
+        pages.open_notebook(page, address)
+        first = page.locator(".jp-CodeCell").first
+        first.locator(".cm-content").click(timeout=60_000)
+        page.keyboard.press("Shift+Enter")
+        pages.begun(page)
+        pages.idle(page, 60)
+        assert "[1]" in first.inner_text()
+        assert len(started) == 1, "one kernel start"
+
+
+SLOW_SERVER = """{
+    const answer = window.fetch;
+    window.fetch = async (request, ...more) => {
+        if (request.url.includes('/%s?')) await new Promise(resolve => setTimeout(resolve, 3000));
+        return answer(request, ...more);
+    };
+}"""
+
+
+def _starts_a_kernel(request) -> bool:
+    return request.method == "POST" and "/api/sessions?" in request.url
