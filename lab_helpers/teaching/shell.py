@@ -26,7 +26,8 @@ from typing import Any
 from lab_helpers.errors import CommandFailed, LabError
 
 FINE = {0, 141}  # 141: `command | head` closed the pipe
-COLUMNS, GRACE, TAIL = 120, 2.0, 4000
+COLUMNS, GRACE = 120, 2.0
+HEAD, TAIL = 1000, 4000  # characters of output that are kept
 last_failure = ""
 """What the last failed command or cell said, for `lab.last_error`."""
 
@@ -45,7 +46,7 @@ def run(command: str, *, terminal: bool = True, echo: bool = True, errexit: bool
         errexit: end at the first command that fails (bash -e).
 
     Returns:
-        Exit code, and the last 4,000 characters of output (all of it where nothing is echoed).
+        Exit code and output; of long output that was echoed, beginning and end.
 
     Raises:
         KeyboardInterrupt: the Stop button; the command was asked to end, and made to after 2 s.
@@ -79,9 +80,20 @@ class _Stream:
     """One command's output on its way to the cell."""
 
     def __init__(self, child: subprocess.Popen[bytes], ours: int, echo: bool) -> None:
-        self.text, self.stop_by = "", 0.0
+        self.stop_by, self._head, self._tail, self._gone = 0.0, "", "", 0
         self._child, self._ours, self._echo = child, ours, echo
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    @property
+    def text(self) -> str:
+        """What was said so far; where much was echoed, beginning and end."""
+        return self._head + (_gap(self._gone) if self._gone else "") + self._tail
+
+    def _keep(self, new: str) -> None:
+        room = max(0, HEAD - len(self._head)) if self._echo else len(new)
+        self._head, rest = self._head + new[:room], self._tail + new[room:]
+        self._tail = rest[-TAIL:]
+        self._gone += len(rest) - len(self._tail)
 
     def step(self) -> bool:
         """Pass on what is there; False when the command is over."""
@@ -98,7 +110,7 @@ class _Stream:
         except OSError:  # EIO: the last writer of the terminal closed it
             chunk = b""
         new = self._decoder.decode(chunk, final=not chunk)
-        self.text = (self.text + new)[-TAIL:] if self._echo else self.text + new
+        self._keep(new)
         if self._echo and new:
             sys.stdout.write(new)
             sys.stdout.flush()
@@ -123,11 +135,30 @@ class _Stream:
             os.killpg(self._child.pid, sign)
 
 
-def failure(command: str, code: int, tail: str) -> CommandFailed:
-    """The error for a command that ended badly."""
+_GAP = re.compile(r"\n?… ([\d,]+) characters left out …\n")
+
+
+def _gap(count: int) -> str:
+    return f"\n… {count:,} characters left out …\n"
+
+
+def shortened(text: str, head: int = 500, tail: int = 1000) -> str:
+    """Beginning and end of a text, in whole lines where it has some, and between them how much was left out."""
+    if len(text) <= head + tail:
+        return text
+    first, last = text[:head], text[-tail:]
+    first = first[: first.rfind("\n")] if "\n" in first else first
+    last = last[last.find("\n") + 1 :] if "\n" in last else last
+    middle = text[len(first) : len(text) - len(last)]
+    known = sum(int(found[1].replace(",", "")) - len(found[0]) for found in _GAP.finditer(middle))
+    return first + _gap(len(middle) + known) + last
+
+
+def failure(command: str, code: int, said: str) -> CommandFailed:
+    """The error for a command that ended badly: its first words (which often say why) and its last."""
     what = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-    seen = f"$ {command.strip()[:300]}\n{tail.strip()[-600:]}"
-    return CommandFailed(f"The command failed ({what}).", seen, _advice(code, tail), code=code)
+    seen = f"$ {command.strip()[:300]}\n{shortened(said.strip())}"
+    return CommandFailed(f"The command failed ({what}).", seen, _advice(code, said), code=code)
 
 
 def _advice(code: int, tail: str) -> str:

@@ -92,8 +92,12 @@ def is_loop(name: str) -> bool:
 
 
 def rows_of(events: list[Object], few: int) -> list[Row]:
-    """Events as rows, oldest first. Equal ones become one; where there are too many, so do those of different objects."""
-    done = [event for event in events if event.get("stage", "ResponseComplete") in ("ResponseComplete", "Panic")]
+    """Events as rows, oldest first. Equal ones become one; where there are too many, so do those of different objects.
+
+    Of each request the last stage counts: a 401 and a watch that goes on end at ResponseStarted.
+    """
+    answered = (event for event in events if event.get("stage") != "RequestReceived")
+    done = list({event.get("auditID") or id(event): event for event in sorted(answered, key=_stage)}.values())
     done.sort(key=lambda event: str(event["requestReceivedTimestamp"]))
     if not done:
         return []
@@ -102,6 +106,14 @@ def rows_of(events: list[Object], few: int) -> list[Row]:
     if len(rows) > min(FEW, few):
         rows = _fold(rows, lambda row: (row.actor, row.verb, row.what, row.code))
     return rows
+
+
+_STAGES = ("ResponseStarted", "ResponseComplete", "Panic")
+
+
+def _stage(event: Object) -> int:
+    stage = event.get("stage", "ResponseComplete")
+    return _STAGES.index(stage) if stage in _STAGES else 0
 
 
 def _row(event: Object, first: float) -> Row:

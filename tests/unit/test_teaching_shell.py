@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from pathlib import Path
@@ -126,6 +127,18 @@ def test_any_failed_cell_is_remembered(kernel):
 
 def test_much_output_arrives_whole(kernel):
     assert kernel.run("!seq 60000").text == "".join(f"{number}\n" for number in range(1, 60001))
+
+
+def test_of_long_output_the_panel_keeps_beginning_and_end(kernel):
+    ran = kernel.run("!echo the first word says why; seq 100000; exit 3")
+    panel = ran.panels[0]["text/plain"]
+    assert "the first word says why" in panel and "100000" in panel and len(panel) < 2200
+    shown = panel[panel.index("\nthe first word") + 1 : panel.rindex("100000") + len("100000")]
+    (gap,) = re.findall(r"\n… ([\d,]+) characters left out …\n", shown)
+    whole = "the first word says why\n" + "\n".join(map(str, range(1, 100001)))
+    assert int(gap.replace(",", "")) == len(whole) - len(re.sub(r"\n….*…\n", "", shown))
+    ran = kernel.run("!printf 'é%.0s' {1..1500}; exit 3")
+    assert "left out" not in ran.panels[0]["text/plain"]
 
 
 def test_install_twice_does_no_harm(kernel):

@@ -120,6 +120,26 @@ def test_a_request_is_one_row_whatever_stages_were_logged():
     assert len(rows_of(stages, 40)) == 1
 
 
+def test_of_each_request_the_last_stage_counts():
+    """As the API server logs them: a 401 and a watch that goes on have no stage ResponseComplete."""
+    said = {"code": 401, "status": "Failure", "reason": "Unauthorized", "message": "Unauthorized"}
+    stranger = request(KUBECTL, "list", "deployments", at=0, auditID="a", stage="ResponseStarted", user={}, responseStatus=said)
+    open_watch = request(SCHEDULER, "watch", "pods", at=1, auditID="b", stage="ResponseStarted")
+    stages = ("ResponseComplete", "ResponseStarted")
+    ended = [request(SCHEDULER, "watch", "nodes", at=2, auditID="c", stage=stage) for stage in stages]
+    died = [
+        request(KWOK, "patch", "nodes/status", "n", code, 3, auditID="d", stage=stage)
+        for code, stage in ((200, "ResponseStarted"), (500, "Panic"))
+    ]
+    rows = rows_of([stranger, open_watch, *ended, *died], 40)
+    assert [row.label for row in rows] == [
+        "list deployments → 401 Unauthorized",
+        "watch pods → 200",
+        "watch nodes → 200",
+        "patch nodes/status n → 500",
+    ]
+
+
 def test_a_dry_run_says_so():
     uri = "/apis/apps/v1/namespaces/default/deployments/web?dryRun=All&fieldManager=kubectl"
     assert rows_of([request(KUBECTL, "patch", "deployments", "web", requestURI=uri)], 40)[0].label.startswith("patch (dry run)")
