@@ -80,7 +80,8 @@ class Program:
     def key(self) -> str:
         """What the program is made of: version, sums, flags and machine; another key is another program."""
         parts = [self.family.version, self.package, self.family.ldflags, *machine()]
-        parts += [(self.family.folder / name).read_text() for name in ("go.mod", "go.sum")]
+        own = sorted(path.name for path in self.family.folder.glob("*.go"))  # a main of the lab's own
+        parts += [(self.family.folder / name).read_text() for name in ("go.mod", "go.sum", *own)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
     def official(self) -> str:
@@ -269,12 +270,12 @@ PROGRAMS: dict[str, Program] = {
         Program(
             "coredns",
             COREDNS,
-            "github.com/coredns/coredns",
+            "lab.local/coredns",
             "https://github.com/coredns/coredns/releases/download/v1.14.2/coredns_1.14.2_{os}_{arch}.tgz",
             "coredns",
             published=".sha256",
             ask=("-version",),
-            seconds=350,
+            seconds=120,
             group="node image",
         ),
     )
