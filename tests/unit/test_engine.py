@@ -42,7 +42,8 @@ def stand_in(monkeypatch, tmp_path, home):
     for name in ("sh", "cat", "sleep"):
         (folder / name).symlink_to(shutil.which(name))
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    for name in ("DOCKER_HOST", "LAB_PROVIDER"):
+        monkeypatch.delenv(name, raising=False)
 
     def put(info: object = None, error: str = "", other: str = ""):
         (tmp_path / "info").write_text(json.dumps(info) if info else "")
