@@ -33,8 +33,9 @@ def everything() -> dict[str, set[str]]:
 
 
 @pytest.fixture
-def image(home):
+def image(home, monkeypatch):
     """The node image, built now if it is not there."""
+    monkeypatch.delenv("LAB_PROVIDER", raising=False)
     return nodeimage.ensure(settings.load(), say=print)
 
 

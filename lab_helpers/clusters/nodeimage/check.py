@@ -16,7 +16,7 @@ from lab_helpers.settings import Settings
 
 Say = Callable[[str], None]
 
-_NETWORK = "eks-lab-check"
+_NAME = "lab-check"
 _CREATE_SECONDS = 180
 _ANSWER_SECONDS = 90
 
@@ -53,12 +53,11 @@ def check(settings: Settings, image: str, say: Say) -> None:
 
 
 def _boot(settings: Settings, image: str) -> None:
-    name = f"lab-check-{os.getpid()}"
+    _sweep()
+    name = f"{_NAME}-{os.getpid()}"
     programs = toolchain.ensure(["kind", "kubectl"])
-    env = {**engine.environment(labelling=settings), "KIND_EXPERIMENTAL_DOCKER_NETWORK": _NETWORK}
-    made = not engine.exists("network", _NETWORK)
-    if made:
-        engine.docker("network", "create", *engine.labels(), _NETWORK)
+    env = {**engine.environment(labelling=settings), "KIND_EXPERIMENTAL_DOCKER_NETWORK": name}
+    engine.docker("network", "create", *engine.labels(), name)
     with tempfile.TemporaryDirectory(prefix="lab-check-") as temporary:
         kubeconfig, config = Path(temporary) / "kubeconfig", Path(temporary) / "kind.json"
         config.write_text(json.dumps({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", **host.patches(image)}))
@@ -75,8 +74,14 @@ def _boot(settings: Settings, image: str) -> None:
             ) from None
         finally:
             processes.run([*kind, "delete", "cluster", *flags], env=env, timeout=60)
-            if made:
-                engine.docker("network", "rm", _NETWORK)
+            engine.docker("network", "rm", name)
+
+
+def _sweep() -> None:
+    """Remove what a check that was killed has left: nobody else checks in this data folder, the caller has the lock."""
+    for what, words in (("container", ("rm", "--force", "--volumes")), ("network", ("rm",))):
+        if left := engine.listed(what, f"name={_NAME}-"):
+            engine.docker(what, *words, *left)
 
 
 def _ask(kubectl: list[str | Path], folder: Path) -> None:
