@@ -13,9 +13,10 @@ from lab_helpers import processes
 from lab_helpers.clusters import COMPONENTS, Cluster, NodeShape, Provider
 from lab_helpers.errors import CheckFailed, ClusterError, KubernetesError, WaitTimeout
 from lab_helpers.kube import Kube
-from lab_helpers.teaching import audit, panels, shell
+from lab_helpers.teaching import audit, autoscaling, panels, shell
 from lab_helpers.teaching.lesson import Lesson
 from lab_helpers.teaching.recorder import Recorder
+from lab_helpers.teaching.traffic import Traffic
 from lab_helpers.views import Live, Picture, cluster_map, node_fill, sequence, timeline
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ class Lab:
         self.opened = time.time()
         self._cluster, self._kube = cluster, Kube(cluster.kubeconfig) if cluster else None
         self._recorder: Recorder | None = None
+        self._traffic: Traffic | None = None
         self._marks.clear()
 
     def record(self) -> None:
@@ -72,6 +74,8 @@ class Lab:
         """Let go of the cluster; it goes on."""
         if self._recorder:
             self._recorder.stop()
+        if self._traffic:
+            self._traffic.stop()
         self._cluster = self._kube = self._recorder = None
 
     def reset(self) -> None:
@@ -237,6 +241,28 @@ class Lab:
         """Draw who asked the API server for what, from the audit log; names and options as for `audit`."""
         events = [e for e in self.audit(*names, **options) if e.get("objectRef", {}).get("resource") != "events"]
         panels.picture(sequence(events, title=title or f"Requests about {', '.join(names) or 'anything'}"))
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def traffic(self, url: str, rate: float = 20, timeout: float = 2.0) -> Traffic:
+        """Send requests to Pods in the background, `rate` a second, until the next `traffic` or its `stop`.
+
+        Args:
+            url: `http://SERVICE.NAMESPACE/path`, or a Pod's address.
+            timeout: seconds after which a request counts as lost.
+        """
+        if self._traffic:
+            self._traffic.stop()
+        self._traffic = Traffic(url, rate, timeout=timeout, marks=lambda: self._marks)
+        return self._traffic
+
+    def ask(self, url: str, count: int = 1, timeout: float = 2.0) -> Traffic:
+        """Send `count` requests, one as soon as another is answered, and return when all are over."""
+        return Traffic(url, 0, count, timeout, marks=lambda: self._marks).wait()
+
+    def scaling(self, name: str, traffic: Traffic, until: int, namespace: str = "default", seconds: float = 90) -> None:
+        """Draw load and replicas until a HorizontalPodAutoscaler has brought its workload to so many; see autoscaling."""
+        autoscaling.follow(self.kube, name, traffic, until, namespace=namespace, seconds=seconds, marks=self._marks)
 
     # -- what the learner typed ---------------------------------------------------------------------------------------
 

@@ -3,12 +3,28 @@
 Teaching calls them and shows what they return; nothing here reads, waits or prints.
 """
 
+from lab_helpers.views.answers import Answer, answers_over_time
 from lab_helpers.views.cluster_map import cluster_map
 from lab_helpers.views.history import History
 from lab_helpers.views.live import Live
 from lab_helpers.views.node_fill import node_fill
 from lab_helpers.views.picture import Picture
+from lab_helpers.views.scaling import Sample, scaling
 from lab_helpers.views.sequence import sequence
+from lab_helpers.views.spread import spread
 from lab_helpers.views.timeline import timeline
 
-__all__ = ["History", "Live", "Picture", "cluster_map", "node_fill", "sequence", "timeline"]
+__all__ = [
+    "Answer",
+    "History",
+    "Live",
+    "Picture",
+    "Sample",
+    "answers_over_time",
+    "cluster_map",
+    "node_fill",
+    "scaling",
+    "sequence",
+    "spread",
+    "timeline",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from lab_helpers.views.axis import round_values
 from lab_helpers.views.history import GONE, Lane
 from lab_helpers.views.palette import LINE, STATES
 from lab_helpers.views.picture import BACK, Canvas, faded, solid, stroke
@@ -20,7 +21,7 @@ def areas(
     steps = counts(lanes, start, end, x)
     most = max(1, max(sum(now.values()) for _, now in steps))
     scale, bottom, right = HIGH / most, top + HIGH, x(end)
-    for value in _values(most):
+    for value in round_values(most):
         y = bottom - value * scale
         canvas.line(left, y, right, y, stroke(LINE, 0.6), BACK)
         canvas.text(left - 8, y + 4, f"{value:,} Pods" if value else "0", size=11, anchor="end", faint=True)
@@ -79,15 +80,6 @@ def counts(lanes: list[Lane], start: float, end: float, x: Callable[[float], flo
 
 def _there(now: Counter[str]) -> dict[str, int]:
     return {state: number for state, number in now.items() if number > 0 and state not in ("", GONE)}
-
-
-def _values(most: int) -> list[int]:
-    """About four round values from 0 to the highest."""
-    for power in range(12):
-        for digit in (1, 2, 5):
-            if most / (digit * 10**power) <= 5:
-                return list(range(0, most + 1, digit * 10**power))
-    return [0, most]
 
 
 def _area(state: str) -> str:

@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lab_helpers.views import facts
 from lab_helpers.views.areas import areas
+from lab_helpers.views.axis import LEFT, RIGHT, WIDTH, Axis, Marks, draw_labels, place_labels, ticks
 from lab_helpers.views.history import GONE, History, Lane
-from lab_helpers.views.palette import FAINT, GREY, INK, LINE, ORANGE, STATES, VERMILLION
+from lab_helpers.views.palette import GREY, LINE, ORANGE, STATES, VERMILLION
 from lab_helpers.views.picture import BACK, MARK, Canvas, Picture, count, faded, fit, hollow, solid, stroke, wide
 from lab_helpers.views.tiles import legend
 
-WIDTH, LEFT, RIGHT, LANES, STEP = 960, 210, 92, 30, 19
-Marks = Sequence[tuple[float, str]]
+LANES, STEP = 30, 19
 _BARS = 11  # pixels: how high a bar is
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Seconds since 1970 to pixels."""
-
-    start: float
-    end: float
-
-    def x(self, at: float) -> float:
-        """Where a moment lies; what is outside lies on the edge."""
-        share = (at - self.start) / (self.end - self.start)
-        return LEFT + (WIDTH - RIGHT - LEFT) * max(0.0, min(1.0, share))
 
 
 def timeline(
@@ -60,7 +45,7 @@ def timeline(
     canvas = Canvas(WIDTH, title or "Pods over time")
     summary = _summary(pods, axis)
     top = canvas.heading(summary)
-    top, labels = _labels(axis, marks, top + 2)
+    top, labels = place_labels(axis, marks, top + 2)
     few = len(pods) <= LANES
     bottom = _lanes(canvas, pods, axis, top) if few else areas(canvas, pods, axis.x, axis.start, axis.end, top, LEFT)
     if not pods:
@@ -72,11 +57,8 @@ def timeline(
         if len(nodes) > LANES:
             canvas.text(LEFT, bottom + 13, f"{count(len(nodes) - LANES, 'more node')} not shown", faint=True)
             bottom += 18
-    for x, y, words in labels:
-        canvas.line(x, y - 9, x, bottom + 4, stroke(INK, 1, "2 3"), MARK)
-        fits = x + wide(words, 11) + 6 < WIDTH
-        canvas.text(x + 4 if fits else x - 4, y, words, size=11, anchor="start" if fits else "end")
-    _ticks(canvas, axis, bottom + 6)
+    draw_labels(canvas, labels, bottom + 4)
+    ticks(canvas, axis, bottom + 6)
     _legend(canvas, pods, nodes, end, bottom + 46)
     return canvas.picture(_words(canvas.title, summary, pods, nodes, axis, marks))
 
@@ -132,34 +114,6 @@ def _bar(canvas: Canvas, lane: Lane, state: str, x: float, until: float, y: floa
         canvas.path(strokes, stroke("#fff", 1.2), MARK)
     if state == "Running" and lane.node and wide(lane.node, 9) + 8 < width:
         canvas.letter(x + 4 + wide(lane.node, 10) / 2, y + 9, lane.node, "#fff")
-
-
-def _labels(axis: Axis, marks: Marks, top: float) -> tuple[float, list[tuple[float, float, str]]]:
-    """Where the marks' words stand: in as many lines as it takes that none covers another. The y below, and (x, y, words)."""
-    ends: list[float] = []
-    placed = []
-    for at, said in marks:
-        x, words = axis.x(at), fit(said, 260, 11)
-        left = x if x + wide(words, 11) + 6 < WIDTH else x - wide(words, 11) - 8
-        line = next((number for number, end in enumerate(ends) if end < left), len(ends))
-        ends[line : line + 1] = [left + wide(words, 11) + 12]
-        placed.append((x, top + 11 + 15 * line, words))
-    return top + 15 * len(ends) + 3, placed
-
-
-_STEPS = (0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 86400, 10**9)
-
-
-def _ticks(canvas: Canvas, axis: Axis, y: float) -> None:
-    canvas.line(LEFT, y, WIDTH - RIGHT, y, stroke(FAINT, 1))
-    span = axis.end - axis.start
-    step = next(step for step in _STEPS if span / step <= 10)
-    for number in range(int(span / step + 1e-6) + 1):
-        x = axis.x(axis.start + number * step)
-        canvas.line(x, y, x, y + 4, stroke(FAINT, 1))
-        unit, name = (1, "s") if step < 60 else (60, "min") if step < 3600 else (3600, "h")
-        words = f"{number * step / unit:g} {name}"
-        canvas.text(x, y + 17, words, size=11, anchor="middle", faint=True)
 
 
 def _legend(canvas: Canvas, pods: list[Lane], nodes: list[Lane], end: float, y: float) -> None:
