@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab_helpers import processes
@@ -70,9 +71,19 @@ def stop(cluster: Cluster, component: str) -> None:
         script = f"mkdir -p {_AWAY} && touch {_AWAY}/kubelet && systemctl stop kubelet"
         engine.exec(worker.container(cluster.name, component.removeprefix(KUBELET)), "sh", "-c", script)
         return
-    gone = f"i=0; while pgrep -f '^([^ ]*/)?{component} ' >/dev/null; do i=$((i+1)); test $i -lt 400 || exit 1; sleep 0.1; done"
-    move = f"mkdir -p {_AWAY}; mv /etc/kubernetes/manifests/{component}.yaml {_AWAY}/ 2>/dev/null; {gone}"
-    engine.exec(control(cluster), "sh", "-c", move, timeout=60)
+    _away(cluster, [component])
+
+
+def _away(cluster: Cluster, components: Sequence[str]) -> None:
+    """Take static Pods away and return when their processes are gone.
+
+    The kubelet gives an API server 30 s to end, which it spends waiting for its clients: after one second it is killed.
+    """
+    moves = "; ".join(f"mv /etc/kubernetes/manifests/{name}.yaml {_AWAY}/ 2>/dev/null" for name in components)
+    pattern = f"^([^ ]*/)?({'|'.join(components)}) "
+    gone = f"i=0; while pgrep -f '{pattern}' >/dev/null; do i=$((i+1)); test $i -lt 400 || exit 1"
+    kill = f"test $i -lt 10 || pkill -KILL -f '{pattern}'; sleep 0.1; done"
+    engine.exec(control(cluster), "sh", "-c", f"mkdir -p {_AWAY}; {moves}; {gone}; {kill}", timeout=60)
 
 
 def start(cluster: Cluster, component: str) -> None:
@@ -106,13 +117,14 @@ def _hasten(cluster: Cluster) -> None:
     except WaitTimeout:
         engine.exec(control(cluster), "systemctl", "restart", "kubelet")
         _wait(cluster, "kube-apiserver", 60)
-    for name in ("kube-controller-manager", "kube-scheduler"):
-        if health(cluster)[name] != "stopped":
-            stop(cluster, name)
-            _back(cluster, name)
-    for name in ("kube-controller-manager", "kube-scheduler"):
-        if health(cluster)[name] != "stopped":
-            _wait(cluster, name, 60)
+    states = health(cluster)
+    followers = [name for name in ("kube-controller-manager", "kube-scheduler") if states[name] != "stopped"]
+    if followers:
+        _away(cluster, followers)
+    for name in followers:
+        _back(cluster, name)
+    for name in followers:
+        _wait(cluster, name, 60)
 
 
 def _wait(cluster: Cluster, component: str, deadline: float) -> None:

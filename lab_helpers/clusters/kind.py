@@ -109,6 +109,7 @@ class Kind:
 
     def _populate(self, cluster: Cluster, kube: Kube, say: Say) -> None:
         """Add the profile's nodes, and what the cluster needs of its own for them."""
+        simulated.keep_daemons_away(kube)
         real, fake = simulated.split(cluster.profile.nodes)
         if real:
             say(f"joining {len(real)} node{'s' if len(real) > 1 else ''}: {', '.join(shape.name for shape in real)}")

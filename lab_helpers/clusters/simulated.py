@@ -32,7 +32,6 @@ def add(cluster: Cluster, kube: Kube, shapes: Sequence[NodeShape]) -> None:
     """Add simulated nodes; return when they are Ready."""
     running = processes.recorded(cluster.folder).get(_NAME)
     if running is None or not processes.alive(running):
-        _keep_daemons_away(kube)
         _launch(cluster)
     kwok.add(kube, [replace(shape, taints=tuple(dict.fromkeys((*shape.taints, TAINT)))) for shape in shapes])
 
@@ -52,7 +51,8 @@ def mend(cluster: Cluster) -> None:
         _launch(cluster)
 
 
-def _keep_daemons_away(kube: Kube) -> None:
+def keep_daemons_away(kube: Kube) -> None:
+    """Keep the cluster's own DaemonSets off simulated nodes; done when the cluster is made, because it changes them."""
     terms = {"nodeSelectorTerms": [{"matchExpressions": [_REAL_NODES_ONLY]}]}
     affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
     for item in kube.list("daemonsets", "kube-system"):

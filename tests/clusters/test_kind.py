@@ -80,7 +80,7 @@ def pod(name: str, image: str = "lab.local/web:1.0", **more) -> dict:
 def test_nodes_are_as_the_profile_asks(kube):
     node = kube.get("node", "node-1")
     assert node["status"]["capacity"]["cpu"] == "1"
-    assert node["status"]["capacity"]["memory"] == f"{2**20}Ki"
+    assert node["status"]["capacity"]["memory"] == "1Gi"
     assert node["status"]["capacity"]["pods"] == "12"
     assert node["metadata"]["labels"]["topology.kubernetes.io/zone"] == "a"
     assert node["metadata"]["labels"]["disk"] == "ssd"
