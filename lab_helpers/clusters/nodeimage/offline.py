@@ -24,7 +24,8 @@ Show = Callable[[SetupStatus], None]
 ENTRYPOINT = ("/usr/local/bin/entrypoint", "/sbin/init")
 STOP_SIGNAL = "SIGRTMIN+3"  # systemd ends on it
 _BASE = "lab.local/node-base"
-_GIGABYTES = 4  # what the engine's disk needs for a moment: base, container and image (measured: 3.1)
+_GIGABYTES = 4  # what the engine's disk needs for a while: base, container and image
+_CACHE_GIGABYTES = 2  # what the cache's disk needs for a while: file systems, layers, archives
 _READY_SECONDS = 60
 
 
@@ -137,13 +138,16 @@ def check_machine(info: engine.Info) -> None:
 
 
 def check_disk(settings: Settings, info: engine.Info) -> None:
-    """Raise ClusterError where the engine's disk has no room for the image."""
-    if not info.root.is_dir():  # in a virtual machine, or elsewhere: the engine itself will say so
-        return
-    free = shutil.disk_usage(info.root).free / 1e9
-    if free < _GIGABYTES:
-        raise ClusterError(
-            f"The node image needs {_GIGABYTES} GB of disk where the engine keeps its images.",
-            f"{free:.1f} GB are free under {info.root}",
-            "free some there, for instance images of yours that you no longer need (docker system df), then: lab setup kind",
-        )
+    """Raise ClusterError where a disk has no room for the image: the cache's, or the engine's."""
+    needs = {writable(settings.cache): _CACHE_GIGABYTES}
+    if info.root.is_dir():  # otherwise in a virtual machine, or elsewhere: the engine itself will say so
+        together = info.root.stat().st_dev == settings.cache.stat().st_dev
+        needs[info.root] = _GIGABYTES + (_CACHE_GIGABYTES if together else 0)
+    for place, need in needs.items():
+        free = shutil.disk_usage(place).free / 1e9
+        if free < need:
+            raise ClusterError(
+                f"The node image needs {need} GB of disk for a while.",
+                f"{free:.1f} GB are free under {place}",
+                "free some there, for instance images that you no longer need (docker system df); then: lab setup kind",
+            )
