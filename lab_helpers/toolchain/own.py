@@ -20,7 +20,12 @@ def find(settings: Settings, program: Program) -> Path | None:
 
 
 def candidates(settings: Settings, program: Program) -> list[Path]:
-    """Where the user has a program of that name; those in the lab's cache are not theirs."""
+    """Where the user has a program of that name; those in the lab's cache are not theirs.
+
+    What goes into the node image is never theirs: theirs is made for this machine, not for the image.
+    """
+    if program.group == "node image":
+        return []
     places = [str(settings.programs)] if settings.programs else []
     names = [shutil.which(program.name, path=place) for place in [*places, os.environ.get("PATH", "")]]
     found = dict.fromkeys(_behind(settings, Path(name)) for name in names if name)

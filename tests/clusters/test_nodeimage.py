@@ -68,6 +68,27 @@ def test_an_image_that_does_not_work_is_not_called_good_and_leaves_nothing(image
     assert everything() == before
 
 
+def test_a_check_that_was_stopped_goes_on_with_the_image_that_is_there(image, monkeypatch):
+    name, made, said = "lab.local/node-test:1-stopped", [], []
+
+    def make(unproved: str) -> None:
+        made.append(unproved)
+        engine.docker("tag", image, unproved)
+
+    def stopped(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(check, "check", stopped)
+        nodeimage._checked(settings.load(), name, said.append, make)
+    assert not engine.exists("image", name) and engine.exists("image", made[0])
+    monkeypatch.setattr(check, "check", lambda *words: None)
+    assert nodeimage._checked(settings.load(), name, said.append, make) == name
+    assert len(made) == 1 and any("made already" in line for line in said)
+    assert engine.exists("image", name) and not engine.exists("image", made[0])
+    engine.docker("image", "rm", name)
+
+
 def test_the_official_image_is_pulled_by_digest_and_the_course_is_added(home, image, monkeypatch):
     """From a registry that stands in for Docker's: a node image without the course's images."""
     conf = settings.load()

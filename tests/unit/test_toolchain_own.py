@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
-from toolchain_tiny import TINY, script, with_packages
+from toolchain_tiny import TINY, script, use, with_packages
 
 from lab_helpers import settings, toolchain
 from lab_helpers.errors import ProgramError
@@ -30,6 +31,20 @@ def test_a_program_of_the_users_own_is_taken_where_its_version_fits(cache, monke
     assert ("your own" in row.found) is taken
     if not taken:
         assert "passed over" in row.found
+
+
+def test_what_goes_into_the_node_image_is_never_the_users_own(cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_PROGRAMS", str(script(tmp_path / "mine", "1.2.3").parent))
+    assert toolchain.missing(["tiny"]) == []
+    use(monkeypatch, replace(TINY, group="node image"))
+    assert toolchain.missing(["tiny"]) == ["tiny"]
+
+
+def test_a_plain_set_up_leaves_the_programs_of_a_group_alone(cache, monkeypatch):
+    use(monkeypatch, TINY, replace(TINY, name="heavy", group="kind"))
+    assert (toolchain.usual(), toolchain.usual("kind")) == (["tiny"], ["tiny", "heavy"])
+    assert toolchain.missing() == ["tiny"] and toolchain.missing(["heavy"]) == ["heavy"]
+    assert [row.what for row in diagnose.diagnose(thorough=False)].count("heavy") == 0, "not missed while nobody needs it"
 
 
 def test_the_labs_own_links_are_not_taken_for_the_users(cache, monkeypatch):
