@@ -119,6 +119,7 @@ CNI = Family(
 )
 COREDNS = Family("coredns", "1.14.2")
 LOCAL_PATH = Family("local-path-provisioner", "0.0.30", "-s -w -X main.VERSION=v0.0.30")
+GO_CONTAINERREGISTRY = Family("go-containerregistry", "0.22.1")
 
 _KUBERNETES_URL = "https://dl.k8s.io/release/v1.36.3/bin/{os}/{arch}/"
 _ETCD_URL = "https://github.com/etcd-io/etcd/releases/download/v3.6.8/etcd-v3.6.8-{os}-{arch}.tar.gz"
@@ -219,6 +220,13 @@ PROGRAMS: dict[str, Program] = {
         _kubernetes("kube-scheduler", 5, 72),
         # The project publishes it as an image only.
         Program("metrics-server", METRICS_SERVER, "sigs.k8s.io/metrics-server/cmd/metrics-server", seconds=240),
+        Program(  # of lab 01; no checksum of its releases is on record
+            "crane",
+            GO_CONTAINERREGISTRY,
+            "github.com/google/go-containerregistry/cmd/crane",
+            ask=("version",),
+            seconds=25,
+        ),
         Program(
             "kind",
             KIND,

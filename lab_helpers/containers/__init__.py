@@ -1,0 +1,24 @@
+"""Containers without a cluster, for lab 01: what goes into an image, who runs it here, a registry of one's own.
+
+`runtime()` says who runs containers on this machine: a Docker engine where one answers, otherwise namespaces of one's own.
+Notebooks and checks call it; nothing here knows a cluster.
+"""
+
+from lab_helpers.containers.base import ENVIRONMENT, PLATFORM, machine_python
+from lab_helpers.containers.image import Image, read, unpack
+from lab_helpers.containers.registry import serve_registry
+from lab_helpers.containers.runtime import Result, Runtime, clean, runtime
+
+__all__ = [
+    "ENVIRONMENT",
+    "PLATFORM",
+    "Image",
+    "Result",
+    "Runtime",
+    "clean",
+    "machine_python",
+    "read",
+    "runtime",
+    "serve_registry",
+    "unpack",
+]
