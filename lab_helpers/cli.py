@@ -181,7 +181,7 @@ def shell(context: typer.Context, name: LabName) -> None:
     """Open a terminal, or run one command (after --), in a lab's environment: what its notebook sees."""
     room, settings = lesson.named(name), settings_module.load()
     maker = clusters.provider(settings)
-    programs = [*(maker.programs(room.profile) if room.profile else ["kubectl"]), *room.programs]
+    programs = [*(maker.programs(room.profile) if room.profile else []), *room.programs]
     toolchain.ensure(programs, say=lambda line: print(f" • {line}", file=sys.stderr))
     cluster = maker.get(maker.names_for(room.name, room.profile)[0]) if room.profile else None
     if room.profile and cluster is None:
@@ -201,7 +201,7 @@ def reset(name: LabName) -> None:
     room, settings = lesson.named(name), settings_module.load()
     maker = clusters.provider(settings)
     if room.profile is None:
-        out.print(f"{room.name} has no cluster: there is nothing to reset.")
+        out.print(f"{room.name} has no cluster: there is nothing to reset. lab clean ends what it runs.")
         return
     name = maker.names_for(room.name, room.profile)[0]
     owners = [Ownership(settings, held) for held in dict.fromkeys((room.name, name))]
@@ -238,9 +238,8 @@ def clean(everything: Annotated[bool, typer.Option("--all", help="Also the progr
     """End everything that the lab runs and remove its state; programs and progress stay without --all."""
     settings = settings_module.load()
     ended = sum(maker.delete_all() for maker in clusters.every(settings))
-    for folder in (settings.data / "jupyter", settings.cache, settings.cache / "build"):
-        for process in processes.recorded(folder).values():
-            processes.stop(process)
+    for folder in (settings.data / "jupyter", settings.data / "containers", settings.cache, settings.cache / "build"):
+        processes.end_recorded(folder)
     if engine.info():
         engine.clean(images=everything)
     for path in settings.data.glob("*"):

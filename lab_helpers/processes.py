@@ -146,6 +146,15 @@ def forget(folder: Path, name: str) -> None:
     (folder / "pids" / f"{name}.json").unlink(missing_ok=True)
 
 
+def end_recorded(folder: Path) -> int:
+    """End every process on record under `folder`; how many there were on record."""
+    found = recorded(folder)
+    for name, process in found.items():
+        stop(process)
+        forget(folder, name)
+    return len(found)
+
+
 def tail(log: str | Path, lines: int = 15) -> str:
     """The last lines of a log, or an empty text."""
     try:

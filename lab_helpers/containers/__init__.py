@@ -5,12 +5,15 @@ Notebooks and checks call it; nothing here knows a cluster.
 """
 
 from lab_helpers.containers.base import ENVIRONMENT, PLATFORM, machine_python
+from lab_helpers.containers.docker import LABELS
 from lab_helpers.containers.image import Image, read, unpack
+from lab_helpers.containers.make import tar_of, write_image
 from lab_helpers.containers.registry import serve_registry
-from lab_helpers.containers.runtime import Result, Runtime, clean, runtime
+from lab_helpers.containers.running import Result, Runtime, clean, runtime
 
 __all__ = [
     "ENVIRONMENT",
+    "LABELS",
     "PLATFORM",
     "Image",
     "Result",
@@ -20,5 +23,7 @@ __all__ = [
     "read",
     "runtime",
     "serve_registry",
+    "tar_of",
     "unpack",
+    "write_image",
 ]

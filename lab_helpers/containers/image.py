@@ -105,11 +105,18 @@ def _blob(place: Path, entry: Descriptor, what: str) -> bytes:
     return data
 
 
+_checked: set[tuple[str, str]] = set()
+
+
 def _check_layer(place: Path, layer: Descriptor, diff_id: str) -> None:
-    real = f"sha256:{hashlib.sha256(_plain(_blob(place, layer, 'a layer'), layer)).hexdigest()}"
+    data = _blob(place, layer, "a layer")
+    if (layer["digest"], diff_id) in _checked:
+        return  # the same bytes under the same names: unpacking them again would show the same
+    real = f"sha256:{hashlib.sha256(_plain(data, layer)).hexdigest()}"
     if real != diff_id:
         words = f"the config says {diff_id[:19]}…, unpacked it is {real[:19]}…"
         raise LabError("A diff_id of the config is not that of its layer.", words, "a diff_id is taken before compressing")
+    _checked.add((layer["digest"], diff_id))
 
 
 def _plain(data: bytes, layer: Descriptor) -> bytes:

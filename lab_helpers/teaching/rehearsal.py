@@ -63,11 +63,12 @@ def rehearse(lesson: Lesson, show: Callable[[str], None]) -> list[Verdict]:
 
 
 def _end(home: Path) -> None:
-    """End the clusters of that run and remove its folder."""
+    """End the clusters of that run, and what else it left running, and remove its folder."""
     from dataclasses import replace
 
-    from lab_helpers import clusters, settings
+    from lab_helpers import clusters, processes, settings
 
     for maker in clusters.every(replace(settings.load(), data=home / "data" / "eks-lab")):
         maker.delete_all()
+    processes.end_recorded(home / "data" / "eks-lab" / "containers")
     shutil.rmtree(home, ignore_errors=True)

@@ -44,7 +44,7 @@ def open_lab(name: str, provider: str | None = None) -> Lab:
         # From here on nothing of the user's own clusters or cloud is within reach, whatever fails below.
         _become(_environment(None, maker, chosen.cache / "bin"))
         _into_kernel()
-        programs = [*(maker.programs(room.profile) if room.profile else ["kubectl"]), *room.programs]
+        programs = [*(maker.programs(room.profile) if room.profile else []), *room.programs]
         waiting.ensure(programs)
         cluster, stopped = _usable_cluster(room, maker, _claim(chosen, room, maker)) if room.profile else (None, [])
         links = toolchain.bin_folder(dict.fromkeys(programs))
@@ -85,6 +85,8 @@ def close(lab: Lab) -> None:
     lab.leave()
     gone = True
     try:
+        if end := lab.lesson.function("close"):  # what the lab started beside its cluster
+            end(lab)
         gone = cluster is None or lab._maker.release(cluster, _say)
     finally:
         # The user's KUBECONFIG does not come back: a cell run out of order must never reach their own clusters.

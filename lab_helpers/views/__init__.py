@@ -6,6 +6,7 @@ Teaching calls them and shows what they return; nothing here reads, waits or pri
 from lab_helpers.views.answers import Answer, answers_over_time
 from lab_helpers.views.cluster_map import cluster_map
 from lab_helpers.views.history import History
+from lab_helpers.views.image_layers import image_layers
 from lab_helpers.views.live import Live
 from lab_helpers.views.node_fill import node_fill
 from lab_helpers.views.picture import Picture
@@ -22,6 +23,7 @@ __all__ = [
     "Sample",
     "answers_over_time",
     "cluster_map",
+    "image_layers",
     "node_fill",
     "scaling",
     "sequence",

@@ -24,7 +24,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from lab_helpers import clusters, settings
+from lab_helpers import clusters, processes, settings
 from lab_helpers.clusters import engine, nodeimage
 from lab_helpers.teaching import lesson
 
@@ -215,7 +215,8 @@ class Journey:
 
 
 def end_clusters(data: Path) -> None:
-    """End every cluster, whole or half, of a state folder."""
+    """End every cluster, whole or half, and the registry of a state folder."""
+    processes.end_recorded(data / "eks-lab" / "containers")
     for maker in clusters.every(dataclasses.replace(settings.load(), data=data / "eks-lab")):
         maker.delete_all()
 

@@ -2,10 +2,11 @@
 
 import os
 import socket
+from pathlib import Path
 
 print("I am process", os.getpid(), "and user", os.getuid(), "on", socket.gethostname())
-print("processes I can see:", sorted(int(name) for name in os.listdir("/proc") if name.isdigit()))
-print("my root directory:", *sorted(os.listdir("/")))
+print("processes I can see:", sorted(int(path.name) for path in Path("/proc").glob("[0-9]*")))
+print("my root directory:", *sorted(path.name for path in Path("/").iterdir()))
 try:
     socket.sethostname("renamed")
     print("I renamed the machine:", socket.gethostname())

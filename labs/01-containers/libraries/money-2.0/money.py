@@ -1,10 +1,11 @@
 """Amounts of money."""
 
-from decimal import ROUND_HALF_UP, Decimal as amount
+from decimal import ROUND_HALF_UP, Decimal
 
+amount = Decimal
 VERSION = "2.0"
 
 
 def rounded(value):
     """To whole cents; half a cent goes up, as at school."""
-    return value.quantize(amount("0.01"), ROUND_HALF_UP)
+    return value.quantize(Decimal("0.01"), ROUND_HALF_UP)

@@ -115,7 +115,8 @@ class Runtime:
         return self._namespaces(image, words, {**own, **env}, memory, quiet, seconds)
 
     def _docker(self, image: Image, words: list[str], env: dict[str, str], mib: int, quiet: bool, seconds: float) -> Result:
-        tag = f"lab.local/{image.folder.resolve().name}"
+        name, _, version = image.folder.resolve().name.rpartition("-")
+        tag = f"lab.local/{name}:{version}" if name else f"lab.local/{version}:lab"
         if docker.load(image, tag) and not quiet:
             print(f"$ docker load   # {image.folder} as {tag}")
         name = f"eks-lab-{secrets.token_hex(4)}"
