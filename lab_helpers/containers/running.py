@@ -190,8 +190,8 @@ def _follow(parts: list[list[str]], quiet: bool, seconds: float) -> tuple[int, s
         start_new_session=True,
     )
     assert child.stdout
-    output, decoder, late = "", codecs.getincrementaldecoder("utf-8")("replace"), time.monotonic() + seconds
-    by_signal = False
+    output, held, by_signal = "", "", False
+    decoder, late = codecs.getincrementaldecoder("utf-8")("replace"), time.monotonic() + seconds
     try:
         while True:
             if time.monotonic() > late:
@@ -200,16 +200,18 @@ def _follow(parts: list[list[str]], quiet: bool, seconds: float) -> tuple[int, s
             if not select.select([child.stdout], [], [], 0.1)[0]:
                 continue
             chunk = os.read(child.stdout.fileno(), 65536)
-            if not chunk:
-                child.wait(10)
-                break
-            new = decoder.decode(chunk)
+            new, held = held + decoder.decode(chunk), ""
             if _STUMBLE in new:
-                new, by_signal = re.sub(f"unshare: {_STUMBLE}.*\n?", "", new), True
+                new, by_signal = re.sub(rf"unshare: {_STUMBLE}.*\n?", "", new), True
+            elif chunk and (start := new.rfind("unshare: ")) >= 0 and "\n" not in new[start:]:
+                new, held = new[:start], new[start:]  # it comes in pieces
             output += new
             if not quiet:
                 sys.stdout.write(new)
                 sys.stdout.flush()
+            if not chunk:
+                child.wait(10)
+                break
     finally:
         if child.poll() is None:  # the Stop button, or too late
             with contextlib.suppress(ProcessLookupError):

@@ -9,8 +9,8 @@ from lab_helpers.views.facts import size
 from lab_helpers.views.palette import FAINT, HOLLOW, LINE, Owner, owners
 from lab_helpers.views.picture import BACK, Canvas, Picture, count, fit, solid, stroke
 
-WIDTH, MOST = 960, 6
-LEFT, RIGHT, HIGH, GAP = 60, 250, 34, 8
+WIDTH, MOST = 760, 6
+LEFT, RIGHT, HIGH, GAP = 36, 170, 34, 8
 
 Image = dict[str, Any]
 """`name`, and `layers` from the lowest: each with `digest`, `size` in bytes, and `title` (may be empty)."""

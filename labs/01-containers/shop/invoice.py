@@ -1,4 +1,4 @@
-"""What three postcards cost. Configuration comes from outside, in variables; the sum never depends on it."""
+"""What three postcards cost. Variables configure it; the total never depends on them."""
 
 import os
 
@@ -7,8 +7,9 @@ import money
 VAT = "0.19"
 
 net = money.amount("0.50") * 3
-total = money.rounded(net * (1 + money.amount(VAT)))
+gross = net * (1 + money.amount(VAT))
+stage, currency = os.environ.get("STAGE", "nowhere"), os.environ.get("CURRENCY", "EUR")
 
 if os.environ.get("LOG_LEVEL") == "debug":
-    print(f"debug: net {net}, VAT {VAT}, before rounding {net * (1 + money.amount(VAT))}")
-print(f"{os.environ.get('STAGE', 'laptop')}: total {total} {os.environ.get('CURRENCY', 'EUR')} (money {money.VERSION})")
+    print(f"debug: net {net}, VAT {VAT}, before rounding {gross}")
+print(f"{stage}: total {money.rounded(gross)} {currency} (money {money.VERSION})")
