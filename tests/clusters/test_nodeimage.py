@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import tarfile
 import time
 from pathlib import Path
@@ -47,6 +49,15 @@ def test_the_image_is_found_again_at_once_and_the_doctor_knows_it(image):
     assert rows["node image"].found == image and rows["Docker engine"].ok
     assert engine.docker("image", "inspect", "--format", '{{index .Config.Labels "io.eks-lab"}}', image) == "1"
     assert engine.docker("image", "inspect", "--format", "{{.Config.StopSignal}}", image) == offline.STOP_SIGNAL
+
+
+def test_lab_setup_kind_says_what_is_ready_and_without_an_engine_what_to_type(image, monkeypatch, tmp_path):
+    lab = [Path(sys.executable).with_name("lab"), "setup", "kind"]
+    done = subprocess.run(lab, capture_output=True, text=True)
+    assert done.returncode == 0 and f"The node image {image} is ready." in done.stdout, done.stdout + done.stderr
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    done = subprocess.run(lab, capture_output=True, text=True)
+    assert done.returncode == 1 and "does not run" in done.stderr and "systemctl start docker" in done.stderr
 
 
 def test_an_image_that_does_not_work_is_not_called_good_and_leaves_nothing(image, monkeypatch):
