@@ -79,8 +79,8 @@ class _pulled:
 
 def _pods(settings: Settings, home: Path, say: Say) -> Layer:
     """The file system below the course's images: by mmdebstrap, or in a container of Debian's image."""
-    target = debian.PODS.file(home)
-    if target.is_file():
+    target = home / f"exported-{debian.PODS.key}.tar"  # its names differ: what is built here takes a file out of the other
+    if target.is_file() and not debian.PODS.file(home).is_file():
         return existing(target)
     with contextlib.suppress(ClusterError):
         offline.check_machine(engine.required())
