@@ -6,6 +6,7 @@ The providers' own modules are private to this room.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +31,9 @@ __all__ = [
 
 # Nothing that points a program at the user's own clusters or cloud passes into a lab.
 _SCRUBBED = ("AWS_", "KUBE", "HELM_", "EKSCTL_", "ETCDCTL_")
+
+# The proxy of a lab's own cluster, as both providers write it: the user name is the namespace of short names.
+_LABS_PROXY = re.compile(r"http://default:[\w-]{16,}@127\.0\.0\.1:\d+")
 
 
 def provider(settings: Settings) -> Provider:
@@ -72,8 +76,7 @@ def described(of: Provider, profile: Profile) -> tuple[str, str]:
 def scrubbed(base: Mapping[str, str]) -> dict[str, str]:
     """An environment in which no program finds the user's own clusters or cloud: what is not in a lab yet sees nothing."""
     env = {key: value for key, value in base.items() if not key.startswith(_SCRUBBED)}
-    if service_proxy := env.pop("LAB_SERVICE_PROXY", ""):  # of a lab that was open before
-        env = {key: value for key, value in env.items() if value != service_proxy}
+    env = {key: value for key, value in env.items() if not _LABS_PROXY.fullmatch(value)}  # of a lab that was open before
     env["KUBECONFIG"] = os.devnull
     env["KUBERC"] = "off"  # the user's own kubectl preferences
     env["AWS_EC2_METADATA_DISABLED"] = "true"

@@ -106,7 +106,7 @@ class Embedded:
         kube = Kube(cluster.kubeconfig)
 
         def usable() -> bool:
-            self._raise_if_dead(cluster)
+            self._revive(cluster)
             if not answers(cluster.folder, "kube-apiserver"):
                 return False
             return kube.find("serviceaccounts", "default") is not None
@@ -122,11 +122,19 @@ class Embedded:
                 "lab doctor",
             ) from None
 
-    def _raise_if_dead(self, cluster: Cluster) -> None:
+    def _revive(self, cluster: Cluster) -> None:
+        """Start again, as a kubelet would, who gave up on a slow API server: the controller manager waits ten seconds only.
+
+        Raises:
+            ClusterError: a component ended for another reason.
+        """
         for name, process in processes.recorded(cluster.folder).items():
             if not processes.alive(process):
                 kwokctl.raise_if_port_taken(cluster.folder)
                 said = processes.tail(process.log)
+                if "failed to wait for apiserver being healthy" in "".join(said.splitlines()[-1:]):
+                    self._components(cluster).launch(name)
+                    continue
                 raise ClusterError(f"{name} ended while the cluster {cluster.name} started.", said, "lab doctor")
 
     def names_for(self, lab: str, profile: Profile) -> list[str]:

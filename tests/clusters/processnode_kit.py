@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -15,7 +14,7 @@ import psutil
 from lab_helpers import toolchain
 from lab_helpers.clusters import NodeShape, Profile, environment
 from lab_helpers.kube import Kube
-from lab_helpers.processes import wait_until
+from lab_helpers.processes import birth, wait_until
 
 WORKERS = (NodeShape("worker-1", zone="a", runs="programs"), NodeShape("worker-2", zone="b", runs="programs"))
 # A lost machine is noticed after ten seconds, not after fifty.
@@ -133,12 +132,9 @@ class Requests:
         self._thread.join()
 
 
-def settled(seconds: float, holds, what: str) -> None:
-    """Assert that a condition holds all through some seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert holds(), what
-        time.sleep(0.1)
+def ended(process: psutil.Process) -> bool:
+    """Whether a process is gone, or only its parent has not asked for its exit code yet."""
+    return birth(process.pid) == "" or not process.is_running()
 
 
 def profile(**more) -> Profile:

@@ -20,6 +20,7 @@ from processnode_kit import (
     available,
     container,
     deployment,
+    ended,
     first,
     namespace,
     pod,
@@ -170,7 +171,7 @@ def test_liveness_starts_a_container_again(lab, web):
     before = lab.process_of(name, web)
     lab.ask(f"http://{address}:8080/fail/live")
     lab.kube.wait_for("pod", name, lambda now: now and first(now)["restartCount"] == 1 and first(now)["ready"], web, 30)
-    assert not before.is_running() and lab.process_of(name, web).pid != before.pid
+    assert ended(before) and lab.process_of(name, web).pid != before.pid
 
     def told() -> bool:
         found = lab.kube.list("events", web, fields=f"involvedObject.name={name}")
@@ -256,7 +257,7 @@ def test_a_deleted_pod_finishes_its_requests_and_leaves_nothing(lab, web):
     files = lab.cluster.folder / "nodes" / node / "pods" / item["metadata"]["uid"]
     assert files.is_dir()
     lab.kube.delete("pod", name, web)
-    wait_until(lambda: not process.is_running() and not files.exists(), deadline=10, what="process and files are gone")
+    wait_until(lambda: ended(process) and not files.exists(), deadline=10, what="process and files are gone")
 
 
 def test_nodes_that_are_full_take_no_more(lab, where):

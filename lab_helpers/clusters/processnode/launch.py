@@ -77,8 +77,7 @@ def proxy_url(folder: Path, namespace: str = "default") -> str:
 def environment(folder: Path) -> dict[str, str]:
     """Variables with which `curl http://web.shop` reaches the cluster; https and this machine's own names are left alone."""
     url = proxy_url(folder)
-    # LAB_SERVICE_PROXY tells later which proxy was the lab's, and which the user's own.
-    return {"http_proxy": url, "HTTP_PROXY": url, "LAB_SERVICE_PROXY": url, **_DIRECT} if url else {}
+    return {"http_proxy": url, "HTTP_PROXY": url, **_DIRECT} if url else {}
 
 
 def prepare_node(folder: Path, shape: NodeShape, version: str, server: str) -> None:
