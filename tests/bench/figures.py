@@ -20,6 +20,7 @@ from lab_helpers.clusters.kwok import node
 from lab_helpers.kube import Kube
 from lab_helpers.toolchain import store
 from lab_helpers.views import cluster_map
+from tests.bench import answering
 
 Row = tuple[str, str, str, bool]
 REPEATS = 5
@@ -30,10 +31,11 @@ def quiet(line: str) -> None:
 
 
 @contextmanager
-def maker() -> Iterator:
-    """A provider with a state of its own."""
+def maker(name: str = "") -> Iterator:
+    """A provider with a state of its own: the one of that name, or what the settings say."""
     folder = Path(tempfile.mkdtemp(prefix="lab-"))
-    made = provider(replace(settings.load(), data=folder))
+    chosen = settings.load()
+    made = provider(replace(chosen, data=folder, provider=name or chosen.provider))
     try:
         yield made
     finally:
@@ -195,6 +197,12 @@ def big_map() -> list[Row]:
     ]
 
 
+def answering_pods() -> list[Row]:
+    """Pods on process nodes of the embedded provider."""
+    with maker("embedded") as made:
+        return answering.rows(made, quiet)
+
+
 def built() -> list[Row]:
     """What is on record of how the programs came here."""
     found = {name: store.record(settings.load(), program) for name, program in toolchain.PROGRAMS.items()}
@@ -205,4 +213,4 @@ def built() -> list[Row]:
 
 def run() -> list[Row]:
     """Every figure."""
-    return [importing(), second_opening(), opening(), thousand_pods(), *big_map(), *built()]
+    return [importing(), second_opening(), opening(), thousand_pods(), *answering_pods(), *big_map(), *built()]
