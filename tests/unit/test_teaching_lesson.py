@@ -91,6 +91,8 @@ def test_a_course_without_labs_and_a_folder_without_lab_yaml_are_said(labs):
         (LAB.replace("minutes: 10", "minutes: true"), ["lab.yaml: minutes has to be a whole number", "True"]),
         (LAB.replace("zone: a", "zoen: a"), ["cluster.nodes[0]", "did you mean zone?"]),
         (LAB.replace("- {name: node-1", "- {nam: node-1"), ["cluster.nodes[0] needs a name"]),
+        (LAB.replace("zone: a", "runs: containers"), ["runs cannot be 'containers'", "runs: programs"]),
+        (LAB.replace("cluster:\n", "cluster:\n  metrics: perhaps\n"), ["cluster.metrics has to be true or false"]),
         (LAB.replace("kube-scheduler", "scheduler"), ["cluster.arguments.scheduler", "kube-scheduler"]),
         (LAB.replace("title: A room", "title: [A, room"), ["lab.yaml:", "cannot be read as YAML"]),
         ("\x07", ["cannot be read as YAML"]),
