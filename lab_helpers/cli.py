@@ -195,6 +195,19 @@ def shell(context: typer.Context, name: LabName) -> None:
     raise typer.Exit(subprocess.run([os.environ.get("SHELL", "bash")], env=env, cwd=room.folder).returncode)
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def ssh(context: typer.Context, node: Annotated[str, typer.Argument(help="A node's name.")]) -> None:
+    """Run a command (after --) on the machine of a node, as ssh would; the node is one of kubectl's cluster."""
+    here = os.environ.get("KUBECONFIG", os.devnull)
+    makers = clusters.every(settings_module.load())
+    found = [(maker, cluster) for maker in makers for cluster in maker.list() if str(cluster.kubeconfig) == here]
+    if not found:
+        step = "in a notebook, after its first cell; in a terminal, lab shell LAB"
+        raise ClusterError("No cluster of the lab is kubectl's here.", next_step=step)
+    words = found[0][0].inside(found[0][1], node)
+    raise typer.Exit(subprocess.run([*words, *(context.args or ["bash", "-i"])]).returncode)
+
+
 @app.command()
 def reset(name: LabName) -> None:
     """End a lab's cluster; its next opening makes a new one. Progress stays."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lab_helpers import processes
 from lab_helpers.clusters import engine, kindconfig, worker
-from lab_helpers.clusters.provider import COMPONENTS, Cluster, Say
+from lab_helpers.clusters.provider import COMPONENTS, Cluster, Say, flags
 from lab_helpers.errors import ClusterError, WaitTimeout
 from lab_helpers.kube import Kube
 
@@ -190,6 +190,14 @@ def wait_system(kube: Kube) -> None:
         return "; ".join(f"{pod['metadata']['name']}: {kube.explain(pod)}" for pod in pods)
 
     processes.wait_until(complete, deadline=120, what="The cluster's own Pods: Ready", seen=seen)
+
+
+def arguments(cluster: Cluster, component: str) -> dict[str, str]:
+    """Arguments of a component, as its static Pod says."""
+    if component not in COMPONENTS:
+        raise ClusterError(f"{component!r} is no component of the control plane.", next_step=f"one of: {', '.join(COMPONENTS)}")
+    pod = Kube(cluster.kubeconfig).get("pod", f"{component}-{control(cluster)}", "kube-system")
+    return flags(pod["spec"]["containers"][0]["command"])
 
 
 def known(cluster: Cluster, component: str) -> None:

@@ -20,7 +20,7 @@ from lab_helpers.clusters import embedded_nodes, kwokctl, metrics
 from lab_helpers.clusters.components import CONTROL_PLANE, Components
 from lab_helpers.clusters.health import answers
 from lab_helpers.clusters.processnode import launch
-from lab_helpers.clusters.provider import COMPONENTS, Cluster, Clusters, NodeShape, Profile, Say
+from lab_helpers.clusters.provider import COMPONENTS, Cluster, Clusters, NodeShape, Profile, Say, flags
 from lab_helpers.clusters.records import load, save
 from lab_helpers.errors import ClusterError, WaitTimeout
 from lab_helpers.kube import Kube
@@ -199,6 +199,14 @@ class Embedded:
 
     def log(self, cluster: Cluster, component: str) -> Path:
         return self._components(cluster).log(component)
+
+    def arguments(self, cluster: Cluster, component: str) -> dict[str, str]:
+        components = self._components(cluster)
+        components.known(component)
+        return flags(components.commands()[component])
+
+    def inside(self, cluster: Cluster, node: str) -> tuple[str, ...]:
+        raise embedded_nodes.no_machine(self._components(cluster), node)
 
     def environment(self, cluster: Cluster) -> dict[str, str]:
         endpoint = f"http://127.0.0.1:{kwokctl.port(cluster.folder, 'etcd')}"

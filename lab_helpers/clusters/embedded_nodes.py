@@ -122,3 +122,13 @@ def recover(components: Components, name: str) -> None:
         kwok.wait_usable(kube, [name])
     else:
         kwok.recover(kube, name)
+
+
+def no_machine(components: Components, name: str) -> ClusterError:
+    """What to tell somebody who wants to look into a node."""
+    if Kube(components.cluster.kubeconfig).find("node", name) is None:
+        return ClusterError(f"There is no node {name!r}.", next_step="kubectl get nodes")
+    if agent := _agent(components, name):
+        seen = f"its kubelet is the process {agent} of this machine; its folder is {components.folder / 'nodes' / name}"
+        return ClusterError(f"{name} has no machine of its own to look into.", seen, f'lab.log("{agent}") shows its log')
+    return ClusterError(f"{name} has no machine to look into: it is simulated.", "KWOK plays its kubelet")

@@ -238,6 +238,18 @@ class Kind:
     def log(self, cluster: Cluster, component: str) -> Path:
         return controlplane.log(cluster, component)
 
+    def arguments(self, cluster: Cluster, component: str) -> dict[str, str]:
+        return controlplane.arguments(cluster, component)
+
+    def inside(self, cluster: Cluster, node: str) -> tuple[str, ...]:
+        if state := self._container(cluster, node):
+            if state != "running":
+                raise ClusterError(f"{node} cannot be looked into: its machine is {state}.", next_step="lab.health()")
+            return ("docker", "exec", "--interactive", worker.container(cluster.name, node))
+        if Kube(cluster.kubeconfig).find("node", node) is None:
+            raise ClusterError(f"There is no node {node!r}.", next_step="kubectl get nodes")
+        raise ClusterError(f"{node} has no machine to look into: it is simulated.", "KWOK plays its kubelet")
+
     def environment(self, cluster: Cluster) -> dict[str, str]:
         return {**controlplane.etcd_environment(cluster), **system.environment(cluster)}
 

@@ -6,7 +6,7 @@ layer know only this file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -158,6 +158,18 @@ class Provider(Protocol):
         """The log file of a component; `audit` is the API server's audit log (one JSON event a line)."""
         ...
 
+    def arguments(self, cluster: Cluster, component: str) -> dict[str, str]:
+        """The command-line arguments that a component of the control plane was started with: name → value, without dashes."""
+        ...
+
+    def inside(self, cluster: Cluster, node: str) -> tuple[str, ...]:
+        """The words before a command that is to run on a node's machine, as `ssh NODE` would be.
+
+        Raises:
+            ClusterError: there is no such node, or no machine behind it to look into.
+        """
+        ...
+
     def environment(self, cluster: Cluster) -> dict[str, str]:
         """Variables that only this provider's clusters need, for instance ETCDCTL_ENDPOINTS."""
         ...
@@ -177,3 +189,9 @@ class Provider(Protocol):
     def recover_node(self, cluster: Cluster, name: str) -> None:
         """The heartbeats begin again."""
         ...
+
+
+def flags(words: Iterable[str]) -> dict[str, str]:
+    """`--name=value` words of a command line as a table; a bare `--name` is `true`."""
+    pairs = (word[2:].partition("=") for word in words if word.startswith("--"))
+    return {name: value if equals else "true" for name, equals, value in pairs}

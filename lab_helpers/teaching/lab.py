@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,31 +12,14 @@ from lab_helpers import processes
 from lab_helpers.clusters import COMPONENTS, Cluster, NodeShape, Provider
 from lab_helpers.errors import CheckFailed, ClusterError, KubernetesError, WaitTimeout
 from lab_helpers.kube import Kube
-from lab_helpers.teaching import audit, autoscaling, panels, shell
+from lab_helpers.teaching import audit, autoscaling, nodes, panels, shell
 from lab_helpers.teaching.lesson import Lesson
 from lab_helpers.teaching.recorder import Recorder
+from lab_helpers.teaching.shown import Health, Log
 from lab_helpers.teaching.traffic import Traffic
 from lab_helpers.views import Live, Picture, cluster_map, node_fill, sequence, timeline
 
 T = TypeVar("T")
-
-
-class Health(dict[str, str]):
-    """State of each component; in a notebook a table."""
-
-    def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td style='text-align:left'>{escape(n)}</td><td>{escape(s)}</td></tr>" for n, s in self.items())
-        return f"<table><thead><tr><th style='text-align:left'>component</th><th>state</th></tr></thead>{rows}</table>"
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{name:<26}{state}" for name, state in self.items())
-
-
-class Log(str):
-    """Lines of a log; in a notebook they look like lines."""
-
-    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
-        printer.text(str(self))
 
 
 class Lab:
@@ -169,8 +151,32 @@ class Lab:
 
     def log(self, component: str, lines: int = 20) -> str:
         """The last lines of a component's log."""
-        self._known(component, dict.fromkeys((*COMPONENTS, "kwok-controller", "audit"), ""))
+        if component not in (*COMPONENTS, "kwok-controller", "audit"):
+            self._known(component, self.health())
         return Log(processes.tail(self._maker.log(self.cluster, component), lines))
+
+    # -- nodes ------------------------------------------------------------------------------------------------------
+
+    def arguments(self, component: str) -> dict[str, str]:
+        """The command-line arguments that a component of the control plane was started with."""
+        return self._maker.arguments(self.cluster, component)
+
+    def node(self, name: str, *command: str) -> str:
+        """What a command says on a node's machine; `lab ssh NAME -- COMMAND` in a terminal."""
+        return nodes.run(self._maker.inside(self.cluster, name), name, command)
+
+    def rules(self, name: str, service: str, namespace: str = "default") -> nodes.Rules:
+        """What a node's iptables hold for a Service: `IP:port` → endpoint → its share of new connections."""
+        return nodes.rules(self.node(name, "iptables-save"), f"{namespace}/{service}")
+
+    def heartbeats(self, seconds: float = 25) -> None:
+        """Draw the nodes' heartbeats for so long, with the node controller's patience."""
+        patience = self.arguments("kube-controller-manager").get("node-monitor-grace-period", "50s")
+        nodes.watch(self.kube, nodes.duration(patience), seconds)
+
+    def path(self, client: str, service: str, answer: str) -> None:
+        """Draw the path of a request that the Pod `client` sent to a Service and that was answered so."""
+        panels.picture(nodes.path(self, client, service, answer))
 
     # -- pictures ---------------------------------------------------------------------------------------------------
 

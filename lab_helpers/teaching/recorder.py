@@ -96,7 +96,7 @@ class Recorder:
         """What happened so far: a copy that the recording does not touch."""
         with self._lock:
             pods, nodes = (
-                {key: replace(lane, states=[*lane.states]) for key, lane in lanes.items()}
+                {key: replace(lane, states=[*lane.states], starts=[*lane.starts]) for key, lane in lanes.items()}
                 for lanes in (self._history.pods, self._history.nodes)
             )
             return History(self._history.began, pods, nodes)

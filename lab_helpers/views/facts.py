@@ -89,6 +89,17 @@ def trouble(pod: Object) -> str:
     return str(status.get("reason", ""))
 
 
+def starts(pod: Object) -> list[float]:
+    """When the Pod's first container was started, as far as its status still says so (seconds since 1970)."""
+    found = []
+    for container in ((pod.get("status") or {}).get("containerStatuses") or [])[:1]:
+        for state in (container.get("state") or {}, container.get("lastState") or {}):
+            for part in ("running", "terminated"):
+                if stamp := (state.get(part) or {}).get("startedAt"):
+                    found.append(seconds(stamp))
+    return found
+
+
 def owner(pod: Object) -> str:
     """Who made a Pod, as people call it: the Deployment rather than its ReplicaSet, the CronJob rather than its Job.
 

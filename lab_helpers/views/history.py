@@ -20,6 +20,7 @@ class Lane:
         namespace: a Pod's; empty for a node.
         node: where a Pod was placed; empty before.
         states: (seconds since 1970, state), oldest first; the last one may be `gone`.
+        starts: when a container of a Pod was started, in seconds since 1970; all but the first are restarts.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Lane:
     namespace: str = ""
     states: list[tuple[float, str]] = field(default_factory=list)
     node: str = ""
+    starts: list[float] = field(default_factory=list)
 
     def note(self, at: float, state: str) -> None:
         """Write a state down where it differs from the last one."""
@@ -59,3 +61,4 @@ class History:
             lane = self.pods.setdefault(meta["uid"], Lane(meta["name"], facts.owner(item), meta.get("namespace", "")))
             lane.node = item.get("spec", {}).get("nodeName", "") or lane.node
             lane.note(at, GONE if event == "DELETED" else facts.state(item))
+            lane.starts = sorted({*lane.starts, *facts.starts(item)})

@@ -9,7 +9,7 @@ from lab_helpers.views import facts
 from lab_helpers.views.areas import areas
 from lab_helpers.views.axis import LEFT, RIGHT, WIDTH, Axis, Marks, draw_labels, place_labels, ticks
 from lab_helpers.views.history import GONE, History, Lane
-from lab_helpers.views.palette import GREY, LINE, ORANGE, STATES, VERMILLION
+from lab_helpers.views.palette import GREY, INK, LINE, ORANGE, STATES, VERMILLION
 from lab_helpers.views.picture import BACK, MARK, Canvas, Picture, count, faded, fit, hollow, solid, stroke, wide
 from lab_helpers.views.tiles import legend
 
@@ -59,7 +59,7 @@ def timeline(
             bottom += 18
     draw_labels(canvas, labels, bottom + 4)
     ticks(canvas, axis, bottom + 6)
-    _legend(canvas, pods, nodes, end, bottom + 46)
+    _legend(canvas, pods, nodes, axis, bottom + 46)
     return canvas.picture(_words(canvas.title, summary, pods, nodes, axis, marks))
 
 
@@ -102,8 +102,15 @@ def _lanes(canvas: Canvas, lanes: list[Lane], axis: Axis, top: float) -> float:
                 _bar(canvas, lane, state, axis.x(at), axis.x(until), y + 3)
                 lasted = facts.lasting(until - at) if until - at >= 10 else f"{until - at:.1f} s"
                 canvas.hint(axis.x(at), y, max(3.0, axis.x(until) - axis.x(at)), STEP, f"{lane.name}: {state} for {lasted}")
+        for at in _restarts(lane, axis):
+            canvas.rect(axis.x(at) - 1.5, y + 1, 3, _BARS + 4, solid(INK), MARK)
+            canvas.hint(axis.x(at) - 4, y, 8, STEP, f"{lane.name}: container started again")
         canvas.text(WIDTH - RIGHT + 8, y + 12, lane.at(axis.end), size=11, faint=True)
     return top + len(lanes) * STEP
+
+
+def _restarts(lane: Lane, axis: Axis) -> list[float]:
+    return [at for at in lane.starts[1:] if axis.start <= at <= axis.end]
 
 
 def _bar(canvas: Canvas, lane: Lane, state: str, x: float, until: float, y: float) -> None:
@@ -116,11 +123,14 @@ def _bar(canvas: Canvas, lane: Lane, state: str, x: float, until: float, y: floa
         canvas.letter(x + 4 + wide(lane.node, 10) / 2, y + 9, lane.node, "#fff")
 
 
-def _legend(canvas: Canvas, pods: list[Lane], nodes: list[Lane], end: float, y: float) -> None:
+def _legend(canvas: Canvas, pods: list[Lane], nodes: list[Lane], axis: Axis, y: float) -> None:
+    end = axis.end
     seen = {state for lane in pods for at, state in lane.states if at <= end}
     shown = {state for lane in nodes for at, state in lane.states if at <= end}
     entries = [(state, look(state), "") for state in STATES if state in seen]
     entries += [(f"node {state}", look(state), "") for state in ("Ready", "NotReady", "cordoned") if state in shown]
+    if len(pods) <= LANES and any(_restarts(lane, axis) for lane in pods):
+        entries.append(("container started again", solid(INK), ""))
     legend(canvas, LEFT, y, [*entries])
 
 
@@ -135,7 +145,9 @@ def _words(title: str, summary: str, pods: list[Lane], nodes: list[Lane], axis: 
     said += [f"{at - axis.start:.1f} s: {words}." for at, words in marks]
     for lane in [*(pods if len(pods) <= LANES else []), *nodes[:LANES]]:
         story = ", ".join(f"{state} at {max(0.0, at - axis.start):.1f} s" for at, state in lane.states if at <= axis.end)
-        said.append(f"{lane.name}{f' on {lane.node}' if lane.node else ''}: {story}.")
+        again = ", ".join(f"{at - axis.start:.0f}" for at in _restarts(lane, axis))
+        more = f"; its container was started again at {again} s" if again else ""
+        said.append(f"{lane.name}{f' on {lane.node}' if lane.node else ''}: {story}{more}.")
     if len(pods) > LANES:
         for quarter in range(1, 4):
             moment = axis.start + (axis.end - axis.start) * quarter / 4

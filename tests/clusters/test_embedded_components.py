@@ -48,6 +48,20 @@ def test_an_unknown_component_is_named(shared):
         maker.stop(cluster, "kubelet")
 
 
+def test_a_components_arguments_are_those_it_was_started_with(shared):
+    maker, cluster, _ = shared
+    assert maker.arguments(cluster, "kube-controller-manager")["node-monitor-grace-period"] == "50s"
+    with pytest.raises(ClusterError, match="no component 'kubelet'"):
+        maker.arguments(cluster, "kubelet")
+
+
+@pytest.mark.parametrize(("node", "says"), [("node-1", "it is simulated"), ("nowhere", "There is no node 'nowhere'")])
+def test_a_node_without_a_machine_cannot_be_looked_into(shared, node, says):
+    maker, cluster, _ = shared
+    with pytest.raises(ClusterError, match=says):
+        maker.inside(cluster, node)
+
+
 def test_a_dead_api_server_is_said_in_plain_words(shared):
     maker, cluster, _ = shared
     maker.stop(cluster, "kube-apiserver")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -165,6 +166,32 @@ def test_a_kubelet_is_stopped_and_a_machine_lost(maker, cluster, kube):
     kube.wait_for("node", "node-2", lambda item: not ready(item), deadline=90, what="NotReady")
     maker.recover_node(cluster, "node-2")
     assert ready(kube.get("node", "node-2"))
+
+
+def test_a_machine_is_looked_into(maker, cluster):
+    def on(*words: str) -> str:
+        return subprocess.run([*maker.inside(cluster, "node-1"), *words], capture_output=True, text=True, check=True).stdout
+
+    assert on("hostname").strip() == "node-1"
+    assert "KUBE-SERVICES" in on("iptables-save", "-t", "nat")
+    assert "TASK" in on("ctr", "-n", "k8s.io", "tasks", "list")
+    assert maker.arguments(cluster, "kube-controller-manager")["leader-elect"] == "false"
+    with pytest.raises(ClusterError, match="no node 'nowhere'"):
+        maker.inside(cluster, "nowhere")
+    with pytest.raises(ClusterError, match="'kubelet' is no component"):
+        maker.arguments(cluster, "kubelet")
+
+
+def test_lab_ssh_runs_a_command_where_kubectl_looks(maker, cluster):
+    def ssh(*words: str, **more: str) -> subprocess.CompletedProcess:
+        env = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), **more}
+        command = [sys.executable, "-m", "lab_helpers.cli", "ssh", *words]
+        return subprocess.run(command, env=env, capture_output=True, text=True, input="two words")
+
+    assert ssh("node-1", "--", "cat").stdout == "two words"
+    assert ssh("node-1", "--", "sh", "-c", "exit 7").returncode == 7
+    strange = ssh("node-1", "--", "cat", KUBECONFIG="/nowhere")
+    assert strange.returncode == 1 and "No cluster of the lab is kubectl's here" in strange.stderr
 
 
 def test_a_worker_comes_and_goes(maker, cluster, kube):

@@ -31,6 +31,7 @@ from processnode_kit import (
 
 from lab_helpers import settings
 from lab_helpers.clusters import provider
+from lab_helpers.errors import ClusterError
 from lab_helpers.processes import wait_until
 
 
@@ -44,6 +45,12 @@ def lab():
     yield Lab(maker, maker.create("programs", profile(), quiet))
     maker.delete("programs")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_process_node_has_no_machine_to_look_into(lab):
+    with pytest.raises(ClusterError, match="no machine of its own") as refused:
+        lab.maker.inside(lab.cluster, lab.cluster.profile.nodes[0].name)
+    assert "kubelet@" in refused.value.next_step
 
 
 _NUMBERS = itertools.count(1)
