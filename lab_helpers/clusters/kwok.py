@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from lab_helpers.clusters.provider import NodeShape
 from lab_helpers.kube import Kube, ready
+
+READY_AGAIN = Path(__file__).parent / "manifests" / "pod-ready-again.yaml"
+"""A stage that every KWOK of ours reads beside its others."""
 
 _FAKE = "kwok.x-k8s.io/node"  # KWOK manages just the nodes that carry this annotation with the value `fake`
 _LEASES = "kube-node-lease"

@@ -38,7 +38,12 @@ def add(cluster: Cluster, kube: Kube, shapes: Sequence[NodeShape]) -> None:
 
 def _launch(cluster: Cluster) -> None:
     command: list[str | Path] = [toolchain.path("kwok"), "--kubeconfig", cluster.kubeconfig, "--config", _STAGES]
-    command += ["--manage-all-nodes=false", "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake"]
+    command += [
+        "--config",
+        kwok.READY_AGAIN,
+        "--manage-all-nodes=false",
+        "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+    ]
     command += ["--node-lease-duration-seconds=40", f"--server-address=127.0.0.1:{free_ports(1)[0]}", "--cidr=10.0.0.1/16"]
     processes.start(_NAME, command, folder=cluster.folder, cwd=cluster.folder)
 

@@ -95,8 +95,11 @@ def test_certificate_requests_are_signed(shared):
     kube.wait_for("csr", "ana", lambda item: item and item["status"].get("certificate"), deadline=20)
 
 
-def test_a_failed_node_turns_not_ready_and_recovers(shared):
+def test_a_failed_node_and_its_pods_turn_not_ready_and_recover(shared):
     maker, cluster, kube = shared
+    there = {"nodeName": "node-3", "containers": [{"name": "app", "image": "app"}]}
+    kube.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "there"}, "spec": there})
+    kube.wait_for("pod", "there", "Ready", deadline=60)
     maker.fail_node(cluster, "node-3")
 
     def lost(node) -> bool:
@@ -104,5 +107,7 @@ def test_a_failed_node_turns_not_ready_and_recovers(shared):
         return conditions["Ready"]["status"] == "Unknown"
 
     kube.wait_for("node", "node-3", lost, deadline=90)
+    kube.wait_for("pod", "there", lambda pod: not ready(pod), deadline=30, what="not Ready: nobody hears of it")
     maker.recover_node(cluster, "node-3")
     assert ready(kube.get("node", "node-3"))
+    kube.wait_for("pod", "there", "Ready", deadline=60)
