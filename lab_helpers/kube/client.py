@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from lab_helpers.errors import KubernetesError, WaitTimeout
 from lab_helpers.kube import manifests
+from lab_helpers.kube.answers import parsed
 from lab_helpers.kube.discovery import ACCEPT, Resource, discover
 from lab_helpers.kube.refusals import field, refusal
 from lab_helpers.processes import wait_until
@@ -93,7 +94,7 @@ class Kube:
         response = self._request(method, path, body, content_type, timeout, accept, stream=False)
         text = response.data.decode(errors="replace")
         try:
-            answer = json.loads(text)
+            answer = parsed(text)
         except ValueError:
             answer = {"text": text}
         if response.status >= 400:

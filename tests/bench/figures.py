@@ -20,7 +20,7 @@ from lab_helpers.clusters.kwok import node
 from lab_helpers.kube import Kube
 from lab_helpers.toolchain import store
 from lab_helpers.views import cluster_map
-from tests.bench import answering
+from tests.bench import answering, crowd
 
 Row = tuple[str, str, str, bool]
 REPEATS = 5
@@ -50,11 +50,11 @@ def first_pod(kube: Kube) -> None:
         {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": "first"},
+            "metadata": {"name": "first-00000"},
             "spec": {"containers": [{"name": "a", "image": "a"}]},
         }
     )
-    kube.wait_for("pod", "first", lambda pod: pod and pod["status"]["phase"] == "Running", deadline=60)
+    kube.wait_for("pod", "first-00000", lambda pod: pod and pod["status"]["phase"] == "Running", deadline=60)
 
 
 def bare(number: int) -> float:
@@ -173,16 +173,14 @@ def thousand_pods() -> Row:
 
 def big_map() -> list[Row]:
     """The cluster map of 1,000 nodes and 10,000 Pods, from a real API server."""
-    nodes = tuple(NodeShape(f"node-{number:04d}", "64", "256Gi", 110) for number in range(1000))
     with maker() as made:
-        cluster = made.create("big", Profile(nodes), quiet)
+        cluster = made.create("big", Profile((NodeShape("node-0000", "64", "256Gi", 110),)), quiet)
         kube = Kube(cluster.kubeconfig)
-        labels = {"app": "web"}
-        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "web"}]}}
-        spec = {"replicas": 10000, "selector": {"matchLabels": labels}, "template": template}
-        kube.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec})
-        ready = lambda item: item["status"].get("availableReplicas") == 10000  # noqa: E731
-        kube.wait_for("deployment", "web", ready, deadline=900)
+        first_pod(kube)
+        for component in ("kwok-controller", "kube-controller-manager", "kube-scheduler"):
+            made.stop(cluster, component)
+        crowd.fill(cluster, 1000, 10000)
+        processes.wait_until(lambda: len(kube.list("pods")) == 10000, deadline=60, what="10,000 Pods")
         began = time.monotonic()
         found, pods = kube.list("nodes"), kube.list("pods")
         picture = cluster_map(found, pods)
