@@ -4,12 +4,13 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help lab test bench soak lock clean
+.PHONY: help lab test test-kind bench soak lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab     set everything up and open JupyterLab"
 	@echo "make test    set everything up and run every test"
+	@echo "make test-kind  the labs and the provider on kind: needs a Docker engine (on a bare Debian: eval \"\$$(.ci/engine start)\")"
 	@echo "make bench   print this machine's figures"
 	@echo "make soak    100 create/delete cycles, 8 clusters at once: nothing may be left"
 	@echo "make lock    resolve requirements.lock again after a change of pyproject.toml"
@@ -22,6 +23,10 @@ test: $(VENV)/.ready
 	@$(BIN)/lab setup
 	@$(BIN)/lab setup --all || echo "Without the node image: what needs it is left out, and named at the end."
 	$(BIN)/pytest
+
+test-kind: $(VENV)/.ready
+	@$(BIN)/lab setup kind
+	LAB_PROVIDER=kind $(BIN)/pytest tests/clusters/test_kind.py tests/clusters/test_nodeimage.py tests/labs/test_journeys.py
 
 bench: $(VENV)/.ready
 	@$(BIN)/lab setup

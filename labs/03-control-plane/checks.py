@@ -65,7 +65,12 @@ def own_controller(lab: Lab) -> None:
 
 def _pod(name: str, labels: dict[str, str]) -> Object:
     meta = {"name": name, "labels": labels} if name else {"labels": labels}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": [{"name": "app", "image": "cart:1"}]}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": meta,
+        "spec": {"containers": [{"name": "app", "image": "lab.local/web:1.0"}]},
+    }
 
 
 def _nothing(lab: Lab, namespace: str) -> None:

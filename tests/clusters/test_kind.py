@@ -20,13 +20,6 @@ from lab_helpers.clusters.kind import Kind
 from lab_helpers.errors import ClusterError
 from lab_helpers.kube import Kube, ready
 
-
-def _usable() -> bool:
-    return engine.info() is not None and nodeimage.present(settings.load()) is not None
-
-
-pytestmark = pytest.mark.skipif(not os.environ.get("LAB_CI") and not _usable(), reason="no Docker engine with the node image")
-
 SMALL = NodeShape("node-1", cpu="1", memory="1Gi", pods=12, zone="a", labels={"disk": "ssd"}, taints=("team=blue:NoSchedule",))
 PROFILE = Profile((SMALL, NodeShape("node-2", cpu="2", memory="2Gi", zone="b", runs="programs")))
 

