@@ -17,7 +17,7 @@ SHOP = "shop"
 
 # -- a release without one lost request -------------------------------------------------------------------------------
 
-PAYMENT = "http://checkout.shop/slow?ms=2000"
+PAYMENT = "http://checkout.shop/slow?ms=3000"
 RATE = 10
 
 
@@ -29,7 +29,7 @@ def scene_no_lost_payment(lab: Lab) -> None:
 
 
 def no_lost_payment(lab: Lab) -> None:
-    """The other release is rolled out while payments come in, ten a second, two seconds each; none is lost."""
+    """The other release is rolled out while payments come in, ten a second, three seconds each; none is lost."""
     _there(lab, "checkout")
     if not _until(lambda: _settled(lab, "checkout"), 60):
         seen = lab.kube.explain(lab.kube.get("deployment", "checkout", SHOP))
@@ -89,7 +89,7 @@ def _explain(lost: int, total: int, why: set[str], fewest: int) -> None:
         raise CheckFailed(
             headline,
             "some were cut off in the middle: their Pod ended before the answer was complete",
-            "a payment takes 2 s. How long may a Pod take to finish what it has begun?",
+            "a payment takes 3 s. How long may a Pod take to finish what it has begun?",
         )
     raise CheckFailed(
         headline,
@@ -131,7 +131,7 @@ def slow_start(lab: Lab) -> None:
             _event(lab, killed[0], "Killing") or lab.kube.explain(killed[0]),
             "it needs 5 s to start. Which probe kills it, after how many seconds, and which one could keep that one waiting?",
         )
-    pod = fresh(_ready)[0]
+    pod = (fresh(_ready) or fresh(bool))[0]
     lab.ask(f"http://{pod['status']['podIP']}:8080/fail/live")
     name = pod["metadata"]["name"]
     if not _until(lambda: _killed(lab.kube.find("pod", name, SHOP)), HANGS):

@@ -16,7 +16,7 @@ import pytest
 from lab_helpers.clusters.images import IMAGES
 from lab_helpers.errors import LabError
 from lab_helpers.processes import wait_until
-from lab_helpers.teaching import traffic
+from lab_helpers.teaching import autoscaling, traffic
 
 
 def free_port() -> int:
@@ -142,3 +142,25 @@ def test_without_a_way_in_it_says_so(monkeypatch):
     monkeypatch.delenv("http_proxy", raising=False)
     with pytest.raises(LabError, match="no way for requests"):
         traffic.ask("http://web.shop")
+
+
+HPA = {
+    "spec": {
+        "scaleTargetRef": {"kind": "Deployment", "name": "web"},
+        "metrics": [{"resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}],
+    },
+    "status": {"currentMetrics": [{"resource": {"name": "cpu", "current": {"averageUtilization": 81}}}]},
+}
+
+
+def test_one_look_at_an_autoscaler():
+    workload = {"spec": {"replicas": 5}, "status": {"readyReplicas": 3}}
+    seen = autoscaling.sample(HPA, workload, 16.0)
+    assert (seen.rate, seen.use, seen.wanted, seen.ready) == (16.0, 81, 5, 3)
+    assert autoscaling.target(HPA) == 50
+
+
+def test_an_autoscaler_that_knows_nothing_yet():
+    seen = autoscaling.sample({"spec": {}, "status": {"currentMetrics": None}}, {"spec": {"replicas": 3}, "status": {}}, 0.0)
+    assert (seen.use, seen.wanted, seen.ready) == (None, 3, 0)
+    assert autoscaling.target({"spec": {}}) == 80, "Kubernetes' own default"
