@@ -69,7 +69,7 @@ def scaling(samples: Sequence[Sample], target: float, marks: Marks = (), *, titl
     ticks(canvas, axis, bottom + 8)
     entries = [
         ("requests answered", f'fill="{SKY}" fill-opacity=".6"', ""),
-        ("CPU as the autoscaler read it", solid(ORANGE), ""),
+        ("CPU as the autoscaler read it", f'fill="{ORANGE}" fill-opacity=".45"', ""),
     ]
     legend(canvas, LEFT, bottom + 46, [*entries, ("replicas wanted", solid(GREEN), ""), ("replicas ready", faded(BLUE), "")])
     return canvas.picture([f"{canvas.title}: {summary}.", *_story(samples, axis, marks)])
@@ -82,8 +82,7 @@ def _scale(canvas: Canvas, top: float, most: float, words: str, unit: str) -> Ca
     def y(value: float) -> float:
         return bottom - _HIGH * value / most
 
-    values = round_values(most)
-    for value in values if len(values) < 4 else values[:: len(values) // 2]:
+    for value in round_values(most):
         canvas.line(LEFT, y(value), WIDTH - RIGHT, y(value), stroke(LINE, 0.6), BACK)
         canvas.text(LEFT - 8, y(value) + 4, f"{value}{unit}", size=11, anchor="end", faint=True)
     canvas.text(2, top + _HIGH / 2 + 4, words, size=12)
