@@ -248,9 +248,10 @@ def drain(lab: Lab) -> None:
     requests.stop()
     requests.over_time(by="node", title="Requests to pay, by the node that answered")
     if lost := requests.lost:
+        how = ", ".join(sorted({answer.lost for answer in lost}))
         raise CheckFailed(
             f"{len(lost)} requests were lost.",
-            f"of {len(requests.answers)}, within {lost[-1].at - lost[0].at:.1f} s",
+            f"of {len(requests.answers)}, within {lost[-1].at - lost[0].at:.1f} s: {how}",
             "how many Pods of pay were serving then? Who could have said “not yet” to the second eviction?",
         )
 
