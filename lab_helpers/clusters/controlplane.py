@@ -97,7 +97,7 @@ def start(cluster: Cluster, component: str) -> None:
     states = health(cluster)
     need = {"kube-apiserver": ["etcd"], "etcd": []}.get(component, ["etcd", "kube-apiserver"])
     if all(states[name] in ("running", "unhealthy") for name in need):
-        _wait(cluster, component, 60)
+        _wait_soon(cluster, component)
     if component in ("etcd", "kube-apiserver") and "stopped" not in (states["etcd"], states["kube-apiserver"]):
         _hasten(cluster)
 
@@ -109,14 +109,9 @@ def _back(cluster: Cluster, component: str) -> None:
 def _hasten(cluster: Cluster) -> None:
     """Have everything follow soon after etcd or the API server is back.
 
-    The kubelet starts a container that failed again and again more and more seldom; a new kubelet knows of no failures.
     Controller manager and scheduler run without an election here, and their watches back off up to a minute.
     """
-    try:
-        _wait(cluster, "kube-apiserver", 5)
-    except WaitTimeout:
-        engine.exec(control(cluster), "systemctl", "restart", "kubelet")
-        _wait(cluster, "kube-apiserver", 60)
+    _wait_soon(cluster, "kube-apiserver")
     states = health(cluster)
     followers = [name for name in ("kube-controller-manager", "kube-scheduler") if states[name] != "stopped"]
     if followers:
@@ -124,7 +119,19 @@ def _hasten(cluster: Cluster) -> None:
     for name in followers:
         _back(cluster, name)
     for name in followers:
-        _wait(cluster, name, 60)
+        _wait_soon(cluster, name)
+
+
+def _wait_soon(cluster: Cluster, component: str) -> None:
+    """Wait for a component that was started.
+
+    The kubelet starts what ended again and again more and more seldom; a new kubelet knows of no earlier ends.
+    """
+    try:
+        _wait(cluster, component, 8)
+    except WaitTimeout:
+        engine.exec(control(cluster), "systemctl", "restart", "kubelet")
+        _wait(cluster, component, 60)
 
 
 def _wait(cluster: Cluster, component: str, deadline: float) -> None:
