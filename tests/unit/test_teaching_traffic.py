@@ -129,7 +129,7 @@ def test_nothing_in_flight_is_given_up(way):
 
 
 def test_pictures_carry_the_marks(way, capsys):
-    calls = traffic.Traffic("http://web.shop", rate=0, count=20, marks=lambda: [(calls.began + 0.001, "a mark")])
+    calls = traffic.Traffic("http://web.shop", rate=0, count=20, marks=lambda: [(calls.ended, "a mark")])
     calls.wait()
     calls.over_time(title="Twenty")
     calls.spread(among=["web-2"])
