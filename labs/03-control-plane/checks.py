@@ -69,7 +69,8 @@ def _pod(name: str, labels: dict[str, str]) -> Object:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": meta,
-        "spec": {"containers": [{"name": "app", "image": "lab.local/web:1.0"}]},
+        # On a real node a container that is told to end before it listens for that would take Kubernetes' 30 seconds.
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "app", "image": "lab.local/web:1.0"}]},
     }
 
 
