@@ -77,9 +77,25 @@ def browser(dark: bool = False):
 
 
 def open_notebook(page: Page, address: str) -> None:
-    """Open the notebook and wait for its cells; whatever is run from then on waits for the kernel by itself."""
+    """Open the notebook and wait for its cells; a cell that is run from then on waits for the kernel by itself."""
     page.goto(address, timeout=90 * SECONDS)
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90 * SECONDS)
+
+
+def kernel_is_there(page: Page) -> None:
+    """Wait until the server has the notebook's kernel and the page is connected to it.
+
+    In its first half second JupyterLab's menus are there before they do anything: a click on Run All Cells is then lost.
+    """
+    page.wait_for_function(
+        """async () => {
+            const kernels = await (await fetch('/api/kernels')).json();
+            return kernels.length > 0 && kernels.every(k => k.execution_state === 'idle' && k.connections > 0);
+        }""",
+        polling=500,
+        timeout=120 * SECONDS,
+    )
+    idle(page, 90)
 
 
 def idle(page: Page, seconds: float) -> None:
@@ -95,7 +111,8 @@ def idle(page: Page, seconds: float) -> None:
 
 
 def run_all(page: Page, seconds: float) -> None:
-    """Run → Run All Cells, and wait for the end."""
+    """Run → Run All Cells once the notebook is open, and wait for the end."""
+    kernel_is_there(page)
     page.get_by_role("menuitem", name="Run", exact=True).click(timeout=90 * SECONDS)
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     begun(page)
