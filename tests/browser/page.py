@@ -61,6 +61,7 @@ def browser(dark: bool = False):
             viewport={"width": 1280, "height": 1000},
             color_scheme="dark" if dark else "light",
         )
+        context.set_default_timeout(90 * SECONDS)  # a busy machine takes its time over a long page
         page = context.pages[0]
         page.outside = []
 

@@ -32,6 +32,7 @@ def test_lab_03_from_first_cell_to_last(tmp_path):
     exercise = lesson.read(LABS / name).exercises["bind-by-hand"]
     with pages.served(LABS, name, {}) as address, pages.browser() as page:
         pages.open_notebook(page, address)
+        pages.kernel_is_there(page)
         # Everything but the closing cell, so that the lab is still open for the exercise.
         close = pages.cell(page, "lab.close()")
         pages.replace_and_run(page, close, "print('the end')")
