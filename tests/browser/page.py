@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _FLAGS = [
@@ -112,20 +113,31 @@ def idle(page: Page, seconds: float) -> None:
 
 
 def run_all(page: Page, seconds: float) -> None:
-    """Run → Run All Cells once the notebook is open, and wait for the end."""
+    """Run → Run All Cells once the notebook is open, and wait for the end.
+
+    JupyterLab's menu takes a click only for an item that it has seen the mouse enter, and while the page still works it may
+    see too late: nothing happens then, and a learner chooses the item again.
+    """
     kernel_is_there(page)
-    page.get_by_role("menuitem", name="Run", exact=True).click(timeout=90 * SECONDS)
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    begun(page)
+    for patience in (20, 20, 20, 90):
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        try:
+            begun(page, patience)
+            break
+        except PlaywrightTimeout:
+            if patience == 90:
+                raise
+            page.keyboard.press("Escape")  # should the menu still be open
     idle(page, seconds)
 
 
-def begun(page: Page) -> None:
+def begun(page: Page, seconds: float = 90) -> None:
     """Wait until a cell waits for the kernel or has run; a dialog in the way is said with its words."""
     page.wait_for_function(
         """() => document.querySelector('dialog.jp-Dialog')
             || [...document.querySelectorAll('.jp-InputPrompt')].some(e => /\\[(\\*|\\d+)\\]/.test(e.textContent))""",
-        timeout=90 * SECONDS,
+        timeout=seconds * SECONDS,
     )
     dialog = page.locator("dialog.jp-Dialog")
     assert dialog.count() == 0, f"a dialog is open: {dialog.first.inner_text()}"
