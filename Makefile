@@ -1,6 +1,7 @@
 # Bare `make` prints what there is. Everything it needs comes by itself, but git, make and Python 3.11 or newer.
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
@@ -22,7 +23,7 @@ lab: $(VENV)/.ready
 test: $(VENV)/.ready
 	@$(BIN)/lab setup
 	@$(BIN)/lab setup --all || echo "Without the node image: what needs it is left out, and named at the end."
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 test-kind: $(VENV)/.ready
 	@$(BIN)/lab setup kind

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-PROVIDERS = ("embedded",)  # kind: make test-kind, where a Docker engine runs
+PROVIDERS = ("embedded", "kind")
 ROOT = Path(__file__).resolve().parent.parent
 
 
