@@ -13,15 +13,14 @@ import shutil
 from pathlib import Path
 
 import psutil
-from filelock import FileLock
 
 from lab_helpers import processes, toolchain
 from lab_helpers.clusters import embedded_nodes, kwokctl, metrics
 from lab_helpers.clusters.components import CONTROL_PLANE, Components
 from lab_helpers.clusters.health import answers
 from lab_helpers.clusters.processnode import launch
-from lab_helpers.clusters.provider import COMPONENTS, Cluster, Clusters, NodeShape, Profile, Say, flags
-from lab_helpers.clusters.records import load, save
+from lab_helpers.clusters.provider import COMPONENTS, Cluster, NodeShape, Profile, Say, flags
+from lab_helpers.clusters.records import Kept, save
 from lab_helpers.errors import ClusterError, WaitTimeout
 from lab_helpers.kube import Kube
 from lab_helpers.settings import Settings, plain, writable
@@ -37,7 +36,7 @@ _NO_CONTAINERS = (
 _SOME_SIMULATED = "Nodes with the taint kwok.x-k8s.io/node are simulated by KWOK: no container starts there."
 
 
-class Embedded:
+class Embedded(Kept):
     """See provider.Provider for what each method does."""
 
     name = "embedded"
@@ -78,9 +77,6 @@ class Embedded:
                     self._remove(name)
                     raise
         raise ClusterError(f"Cluster {name}: three times a port was taken by another program.", next_step="lab doctor")
-
-    def _lock(self, name: str) -> FileLock:
-        return FileLock(writable(self.data / "locks") / f"cluster-{name}.lock")
 
     def _create(self, name: str, profile: Profile, paths: dict[str, Path], say: Say) -> Cluster:
         folder = self.root / name
@@ -139,23 +135,6 @@ class Embedded:
 
     def names_for(self, lab: str, profile: Profile) -> list[str]:
         return [lab]  # quick to make: one for each lab
-
-    def get(self, name: str) -> Cluster | None:
-        return load(self.root / name, self.name)
-
-    def list(self) -> Clusters:
-        folders = sorted(self.root.iterdir()) if self.root.is_dir() else []
-        return [cluster for folder in folders if (cluster := load(folder, self.name))]
-
-    def delete(self, name: str) -> None:
-        with self._lock(name):
-            self._remove(name)
-
-    def delete_all(self) -> int:
-        folders = [path for path in self.root.glob("[!.]*") if path.is_dir()]
-        for folder in folders:
-            self.delete(folder.name)
-        return len(folders)
 
     def occupy(self, cluster: Cluster, lab: str, say: Say) -> Cluster:
         return cluster  # nobody else was in it

@@ -15,7 +15,6 @@ from typing import Any
 
 from lab_helpers.errors import ClusterError, KubernetesError
 from lab_helpers.kube import Kube
-from lab_helpers.kube.discovery import ACCEPT
 
 Object = dict[str, Any]
 Inventory = dict[str, str]
@@ -56,17 +55,11 @@ def take(kube: Kube) -> Inventory:
 
 def _kinds(kube: Kube) -> list[tuple[str, str]]:
     """`(base path, plural)` of everything that can be listed and deleted; a group that does not answer is left out."""
-    found = []
-    for root in ("/api", "/apis"):
-        for group in kube.raw("GET", root, accept=ACCEPT).get("items", []):
-            name, version = group.get("metadata", {}).get("name", ""), group["versions"][0]
-            if version.get("freshness") == "Stale":
-                continue
-            base = f"{root}/{name}/{version['version']}" if name else f"{root}/{version['version']}"
-            for entry in version.get("resources", []):
-                if {"list", "delete"} <= set(entry.get("verbs", [])) and entry["resource"] not in _BY_ITSELF:
-                    found.append((base, entry["resource"]))
-    return found
+    return [
+        (resource.base, resource.plural)
+        for resource in kube.served()
+        if {"list", "delete"} <= resource.verbs and resource.plural not in _BY_ITSELF and not resource.stale
+    ]
 
 
 def _of_kind(kube: Kube, base: str, plural: str) -> Inventory:

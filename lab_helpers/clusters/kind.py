@@ -12,13 +12,11 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from filelock import FileLock
-
 from lab_helpers import processes, toolchain
 from lab_helpers.clusters import controlplane, engine, inventory, kindconfig, kwok, nodeimage, simulated, system, worker
 from lab_helpers.clusters.ports import free_ports
-from lab_helpers.clusters.provider import Cluster, Clusters, NodeShape, Profile, Say
-from lab_helpers.clusters.records import load, save
+from lab_helpers.clusters.provider import Cluster, NodeShape, Profile, Say
+from lab_helpers.clusters.records import Kept, save
 from lab_helpers.errors import ClusterError, LabError
 from lab_helpers.kube import Kube, ready
 from lab_helpers.settings import Settings, writable
@@ -26,7 +24,7 @@ from lab_helpers.settings import Settings, writable
 PROGRAMS = ("kind", "kubectl", "etcdctl", "etcdutl", "kwok")
 
 
-class Kind:
+class Kind(Kept):
     """See provider.Provider for what each method does."""
 
     name = "kind"
@@ -68,9 +66,6 @@ class Kind:
             except BaseException:
                 self._remove(name)
                 raise
-
-    def _lock(self, name: str) -> FileLock:
-        return FileLock(writable(self.data / "locks") / f"cluster-{name}.lock")
 
     def _refuse_stranger(self, name: str) -> None:
         mark = f"label=io.x-k8s.kind.cluster={name}"
@@ -132,23 +127,6 @@ class Kind:
         """kind's environment: its containers get the lab's labels and network; no kubeconfig, no option of the user's."""
         env = {key: value for key, value in engine.environment(self.settings).items() if not key.startswith(("KIND_", "KUBE"))}
         return {**env, "KIND_EXPERIMENTAL_DOCKER_NETWORK": self.network}
-
-    def get(self, name: str) -> Cluster | None:
-        return load(self.root / name, self.name)
-
-    def list(self) -> Clusters:
-        folders = sorted(self.root.iterdir()) if self.root.is_dir() else []
-        return [cluster for folder in folders if (cluster := load(folder, self.name))]
-
-    def delete(self, name: str) -> None:
-        with self._lock(name):
-            self._remove(name)
-
-    def delete_all(self) -> int:
-        folders = [path for path in self.root.glob("*") if path.is_dir()]
-        for folder in folders:
-            self.delete(folder.name)
-        return len(folders)
 
     def _remove(self, name: str) -> None:
         folder = self.root / name

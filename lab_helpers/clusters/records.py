@@ -7,7 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lab_helpers.clusters.provider import Cluster, NodeShape, Profile
+from filelock import FileLock
+
+from lab_helpers.clusters.provider import Cluster, Clusters, NodeShape, Profile
+from lab_helpers.settings import writable
 
 _FILE = "cluster.json"
 
@@ -33,3 +36,43 @@ def load(folder: Path, provider: str) -> Cluster | None:
         return Cluster(folder.name, provider, folder, folder / "kubeconfig.yaml", made_from)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+class Kept:
+    """The part of a provider that is the same for all: clusters are folders with a record, one owner at a time.
+
+    Attributes:
+        name: the provider's.
+        data: the lab's state folder.
+        root: where this provider's clusters stand in it.
+    """
+
+    name: str
+    data: Path
+    root: Path
+
+    def _remove(self, name: str) -> None:
+        raise NotImplementedError
+
+    def _lock(self, name: str) -> FileLock:
+        return FileLock(writable(self.data / "locks") / f"cluster-{name}.lock")
+
+    def get(self, name: str) -> Cluster | None:
+        return load(self.root / name, self.name)
+
+    def list(self) -> Clusters:
+        return [cluster for folder in self._folders() if (cluster := load(folder, self.name))]
+
+    def _folders(self) -> tuple[Path, ...]:
+        """Whole and half clusters; what begins with a dot is the programs' own."""
+        return tuple(sorted(path for path in self.root.glob("[!.]*") if path.is_dir()))
+
+    def delete(self, name: str) -> None:
+        with self._lock(name):
+            self._remove(name)
+
+    def delete_all(self) -> int:
+        folders = self._folders()
+        for folder in folders:
+            self.delete(folder.name)
+        return len(folders)

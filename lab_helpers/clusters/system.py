@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab_helpers.clusters import images, kindconfig
+from lab_helpers.clusters.ports import way_in
 from lab_helpers.clusters.provider import Cluster, Profile
 from lab_helpers.kube import Kube
 from lab_helpers.processes import wait_until
@@ -54,7 +55,7 @@ def environment(cluster: Cluster) -> dict[str, str]:
         return {}
     port = json.loads((cluster.folder / "ports.json").read_text())[str(kindconfig.PROXY_PORT)]
     token = (cluster.folder / "proxy-token").read_text()
-    return {"http_proxy": f"http://default:{token}@127.0.0.1:{port}"}
+    return way_in(f"http://default:{token}@127.0.0.1:{port}")
 
 
 def _proxy(token: str) -> dict[str, Any]:

@@ -103,10 +103,15 @@ class Kube:
 
     # -- discovery ----------------------------------------------------------------------------------------------
 
+    def served(self) -> list[Resource]:
+        """Every kind that the API server serves now, in its preferred version."""
+        self._resources = discover(lambda path: self.raw("GET", path, accept=ACCEPT))
+        return list(dict.fromkeys(self._resources.values()))
+
     def _resource(self, kind: str) -> Resource:
         key = kind.lower()
         if key not in self._resources:
-            self._resources = discover(lambda path: self.raw("GET", path, accept=ACCEPT))
+            self.served()
         if key not in self._resources:
             raise KubernetesError(
                 f"The API server knows no kind {kind!r}.", next_step="kubectl api-resources", status=404, reason="NotFound"

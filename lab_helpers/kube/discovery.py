@@ -18,12 +18,16 @@ class Resource:
         plural: for instance `deployments`.
         kind: for instance `Deployment`.
         namespaced: whether its objects live in namespaces.
+        verbs: for instance `list` and `delete`.
+        stale: whether the server that answers for it did not lately (an APIService whose Pods are gone).
     """
 
     base: str
     plural: str
     kind: str
     namespaced: bool
+    verbs: frozenset[str] = frozenset()
+    stale: bool = False
 
     def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
         """The path of all objects, of one object, or of its subresource."""
@@ -47,7 +51,8 @@ def discover(ask: Callable[[str], dict[str, Any]]) -> dict[str, Resource]:
             base = f"{root}/{name}/{version['version']}" if name else f"{root}/{version['version']}"
             for entry in version.get("resources", []):
                 kind = entry.get("responseKind", {}).get("kind", "")
-                resource = Resource(base, entry["resource"], kind, entry.get("scope") == "Namespaced")
+                verbs, stale = frozenset(entry.get("verbs", [])), version.get("freshness") == "Stale"
+                resource = Resource(base, entry["resource"], kind, entry.get("scope") == "Namespaced", verbs, stale)
                 names = [entry["resource"], entry.get("singularResource", ""), kind.lower(), *entry.get("shortNames", [])]
                 for alias in filter(None, names):
                     found.setdefault(alias, resource)  # the core group comes first, as in kubectl

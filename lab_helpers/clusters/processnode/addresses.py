@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import random
-import socket
+
+from lab_helpers.clusters.ports import free
 
 # Below the range from which the kernel takes ports for outgoing connections: nobody gets them by chance.
 _FIRST, _LAST = 20000, 32000
@@ -38,12 +39,12 @@ class Addresses:
 
     def port(self, before: int | None = None) -> int:
         """A free port of 127.0.0.1, the one from before if nobody else has taken it."""
-        if before and _free(before):
+        if before and free(before):
             return before
         self._ports.discard(before or 0)
         while True:
             found = random.randint(_FIRST, _LAST)
-            if found not in self._ports and _free(found):
+            if found not in self._ports and free(found):
                 self._ports.add(found)
                 return found
 
@@ -51,13 +52,3 @@ class Addresses:
         """Take back what a Pod had."""
         self._ips.discard(ip)
         self._ports -= ports
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

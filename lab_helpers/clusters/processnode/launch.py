@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from lab_helpers.clusters.ports import way_in
 from lab_helpers.clusters.processnode import identity
 from lab_helpers.clusters.provider import NodeShape
 
@@ -25,7 +26,6 @@ PROXY = "service-proxy"
 """Name of the proxy among a cluster's components."""
 
 _AGENT = "kubelet@"
-_DIRECT = dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost,::1")
 LABEL = "lab.local/runs"
 """Label of a process node; its value is `programs`."""
 
@@ -75,9 +75,8 @@ def proxy_url(folder: Path, namespace: str = "default") -> str:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Variables with which `curl http://web.shop` reaches the cluster; https and this machine's own names are left alone."""
-    url = proxy_url(folder)
-    return {"http_proxy": url, "HTTP_PROXY": url, **_DIRECT} if url else {}
+    """Variables by which programs on this machine reach the cluster's Services by name."""
+    return way_in(proxy_url(folder))
 
 
 def prepare_node(folder: Path, shape: NodeShape, version: str, server: str) -> None:
