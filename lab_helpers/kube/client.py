@@ -113,9 +113,8 @@ class Kube:
         if key not in self._resources:
             self.served()
         if key not in self._resources:
-            raise KubernetesError(
-                f"The API server knows no kind {kind!r}.", next_step="kubectl api-resources", status=404, reason="NotFound"
-            )
+            what = f"The API server knows no kind {kind!r}."
+            raise KubernetesError(what, next_step="kubectl api-resources", status=404, reason="NotFound")
         return self._resources[key]
 
     def _resource_of(self, manifest: Object) -> Resource:

@@ -154,10 +154,14 @@ def shortened(text: str, head: int = 500, tail: int = 1000) -> str:
     return first + _gap(len(middle) + known) + last
 
 
-def failure(command: str, code: int, said: str) -> CommandFailed:
-    """The error for a command that ended badly: its first words (which often say why) and its last."""
+def failure(command: str, code: int, said: str, *, echoed: bool = True) -> CommandFailed:
+    """The error for a command that ended badly: its first words (which often say why) and its last.
+
+    Args:
+        echoed: the output stands above the error already, so fewer of its words are enough.
+    """
     what = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-    seen = f"$ {command.strip()[:300]}\n{shortened(said.strip())}"
+    seen = f"$ {command.strip()[:300]}\n{shortened(said.strip(), *((250, 450) if echoed else (500, 1000)))}"
     return CommandFailed(f"The command failed ({what}).", seen, _advice(code, said), code=code)
 
 
@@ -194,10 +198,10 @@ def install(shell: Any) -> None:
     if getattr(shell.system, "lab", False):
         return
 
-    def finish(command: str, code: int, tail: str, fine: bool = False) -> None:
+    def finish(command: str, code: int, tail: str, *, fine: bool = False, echoed: bool = True) -> None:
         shell.user_ns["_exit_code"] = code
         if code not in FINE and not fine:
-            error = failure(command, code, tail)
+            error = failure(command, code, tail, echoed=echoed)
             _remember(error, tail)
             raise error
 
@@ -208,7 +212,7 @@ def install(shell: Any) -> None:
     def getoutput(command: str, split: bool = True, depth: int = 0) -> Any:
         _refuse(command)
         code, output = run(command, terminal=False, echo=False)
-        finish(command, code, output)
+        finish(command, code, output, echoed=False)
         return SList(output.splitlines()) if split else output
 
     def bash(line: str, cell: str) -> None:
