@@ -250,8 +250,14 @@ def list_clusters(as_json: Json = False) -> None:
 def clean(everything: Annotated[bool, typer.Option("--all", help="Also the programs and your progress.")] = False) -> None:
     """End everything that the lab runs and remove its state; programs and progress stay without --all."""
     settings = settings_module.load()
+    processes.end_recorded(settings.data / "setup")
+    if not (status := toolchain.status()).running:
+        processes.end_recorded(settings.cache / "build")  # what a set-up that was killed has left
+    elif everything:
+        remedy = f"wait for it, or: kill {status.pid}; then: lab clean --all"
+        raise LabError("Programs are being prepared now by another `lab setup`.", f"process {status.pid}", remedy)
     ended = sum(maker.delete_all() for maker in clusters.every(settings))
-    for folder in (settings.data / "jupyter", settings.data / "containers", settings.cache, settings.cache / "build"):
+    for folder in (settings.data / "jupyter", settings.data / "containers"):
         processes.end_recorded(folder)
     if engine.info():
         engine.clean(images=everything)

@@ -77,7 +77,7 @@ def _command(root: Path, port: int, token: str) -> list[str]:
 def prepare_in_background(settings: Settings) -> None:
     """Start `lab setup` as a process of its own where a program is still to come."""
     if toolchain.missing() and not toolchain.status().running:
-        folder = writable(settings.cache)
+        folder = writable(settings.data / "setup")  # not with the programs: other state folders share those
         processes.start("setup", [sys.executable, "-m", "lab_helpers.cli", "setup"], folder=folder)
 
 

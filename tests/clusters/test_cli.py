@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from lab_helpers.clusters import provider
 from lab_helpers.settings import LABS
 from lab_helpers.teaching import lesson
 from lab_helpers.teaching.ownership import Ownership
+from lab_helpers.toolchain import setup_status
+from lab_helpers.toolchain.setup_status import Line, SetupStatus
 
 LAB = Path(sys.executable).with_name("lab")
 NAME = "00-start-here"
@@ -124,3 +127,24 @@ def test_open_twice_gives_the_same_server_and_ctrl_c_ends_it(home):
 
 def test_a_bad_setting_is_named(home):
     assert "LAB_PROVIDER is 'moon'" in lab("clusters", code=1, LAB_PROVIDER="moon")
+
+
+def test_clean_leaves_a_set_up_of_others_alone_and_ends_what_a_killed_one_left(home, tmp_path, monkeypatch):
+    """Several state folders share one cache of programs; a build belongs to the set-up that runs."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    chosen = settings.load()
+    builds = settings.writable(chosen.cache / "build")
+    build = processes.start("go-build-kubectl", ["sleep", "600"], folder=builds)
+    setup = processes.start("setup", ["sleep", "600"], folder=settings.writable(tmp_path / "other" / "setup"))
+    try:
+        state = SetupStatus({"kubectl": Line("building")}, setup.pid, setup.birth)
+        setup_status.path(chosen).write_text(json.dumps(asdict(state)))
+        lab("clean")
+        assert processes.alive(build) and processes.alive(setup)
+        assert f"kill {setup.pid}" in lab("clean", "--all", code=1)
+        processes.stop(setup, grace=0)
+        lab("clean", "--all")
+        assert not processes.alive(build) and not chosen.cache.exists()
+    finally:
+        processes.stop(build, grace=0)
+        processes.stop(setup, grace=0)
