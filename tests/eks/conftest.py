@@ -1,0 +1,31 @@
+"""One local AWS for the tests of a module, in folders of its own; ended with it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from eks_kit import Aws
+
+from lab_helpers import settings
+from lab_helpers.eks import service
+
+CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Aws]:
+    folder = Path(tempfile.mkdtemp(prefix="lab-"))
+    before = dict(os.environ)
+    os.environ |= {"XDG_DATA_HOME": str(folder / "data"), "XDG_CACHE_HOME": CACHE}
+    try:
+        yield Aws(folder)
+    finally:
+        service.clean(settings.load())
+        os.environ.clear()
+        os.environ.update(before)
+        shutil.rmtree(folder, ignore_errors=True)
