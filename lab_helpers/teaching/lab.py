@@ -12,12 +12,12 @@ from lab_helpers import processes
 from lab_helpers.clusters import COMPONENTS, Cluster, NodeShape, Provider
 from lab_helpers.errors import CheckFailed, ClusterError, KubernetesError, WaitTimeout
 from lab_helpers.kube import Kube
-from lab_helpers.teaching import audit, autoscaling, nodes, panels, shell
+from lab_helpers.teaching import audit, autoscaling, nodes, panels, scheduling, shell
 from lab_helpers.teaching.lesson import Lesson
 from lab_helpers.teaching.recorder import Recorder
 from lab_helpers.teaching.shown import Health, Log
 from lab_helpers.teaching.traffic import Traffic
-from lab_helpers.views import Live, Picture, cluster_map, node_fill, sequence, timeline
+from lab_helpers.views import Live, Picture, cluster_map, node_fill, scores, sequence, timeline
 
 T = TypeVar("T")
 
@@ -247,6 +247,12 @@ class Lab:
         """Draw who asked the API server for what, from the audit log; names and options as for `audit`."""
         events = [e for e in self.audit(*names, **options) if e.get("objectRef", {}).get("resource") != "events"]
         panels.picture(sequence(events, title=title or f"Requests about {', '.join(names) or 'anything'}"))
+
+    def scores(self, name: str, namespace: str = "default") -> None:
+        """Draw the scheduler's own points for a Pod, from its log; for a Deployment's name, those of its latest Pod."""
+        found = scheduling.latest(name, namespace, lambda: self._maker.log(self.cluster, "kube-scheduler").read_text())
+        panels.picture(scores(found.pod.partition("/")[2], found.scores, found.totals, found.node,
+                              evaluated=found.evaluated, feasible=found.feasible, said=found.said))  # fmt: skip
 
     # -- requests -----------------------------------------------------------------------------------------------------
 

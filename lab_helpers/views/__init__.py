@@ -11,6 +11,7 @@ from lab_helpers.views.live import Live
 from lab_helpers.views.node_fill import node_fill
 from lab_helpers.views.picture import Picture
 from lab_helpers.views.scaling import Sample, scaling
+from lab_helpers.views.scores import scores
 from lab_helpers.views.sequence import sequence
 from lab_helpers.views.spread import spread
 from lab_helpers.views.timeline import timeline
@@ -26,6 +27,7 @@ __all__ = [
     "image_layers",
     "node_fill",
     "scaling",
+    "scores",
     "sequence",
     "spread",
     "timeline",
