@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -132,6 +132,23 @@ class Components:
         if name in ("etcd", "kube-apiserver") and "stopped" not in (states["etcd"], states["kube-apiserver"]):
             self._hasten_api_server()
             self._wake_clients()
+
+    def reconfigure(self, changes: Mapping[str, Mapping[str, str | None]], say: Say) -> None:
+        """Restart components with other arguments, the API server first; return when all of them answer."""
+        for name in changes:
+            self.known(name)
+        kwokctl.reconfigure(self.folder, changes)
+        for name in [one for one in self.names if one in changes]:
+            say(f"starting {name} again")
+            self.end(name)
+            self.launch(name)
+        if "kube-apiserver" in changes:
+            self._wake_clients()
+            if self.alive("kwok-controller"):
+                self.end("kwok-controller")
+                self.launch("kwok-controller")
+        for name in changes:
+            self.wait(name, 60)
 
     def _hasten_api_server(self) -> None:
         """Have the API server answer soon after etcd is back.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -183,6 +184,9 @@ class Embedded(Kept):
         components = self._components(cluster)
         components.known(component)
         return flags(components.commands()[component])
+
+    def reconfigure(self, cluster: Cluster, changes: Mapping[str, Mapping[str, str | None]], say: Say) -> None:
+        self._components(cluster).reconfigure(changes, say)
 
     def inside(self, cluster: Cluster, node: str) -> tuple[str, ...]:
         raise embedded_nodes.no_machine(self._components(cluster), node)

@@ -33,8 +33,11 @@ def node(shape: NodeShape, taints: Iterable[str] = ()) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": shape.name, "labels": labels, "annotations": {_FAKE: "fake", "node.alpha.kubernetes.io/ttl": "0"}},
-        "spec": {"taints": [taint(text) for text in (*shape.taints, *taints)]},
-        "status": {"allocatable": room, "capacity": room},
+        "spec": {
+            "taints": [taint(text) for text in (*shape.taints, *taints)],
+            **({"providerID": shape.provider_id} if shape.provider_id else {}),
+        },
+        "status": {"allocatable": room, "capacity": room, **shape.status},
     }
 
 

@@ -201,6 +201,20 @@ def _components(path: str, _changed: int) -> list[dict[str, Any]]:
     return list(yaml.safe_load(head)["components"])
 
 
+def reconfigure(folder: Path, changes: Mapping[str, Mapping[str, str | None]]) -> None:
+    """Write down other arguments of components: argument → value, or None: it is left out."""
+    path = folder / "kwok.yaml"
+    head, mark, rest = path.read_text().partition("\n---\n")
+    document = yaml.safe_load(head)
+    for entry in document["components"]:
+        if wanted := changes.get(entry["name"]):
+            kept = [word for word in entry["args"] if word[2:].partition("=")[0] not in wanted]
+            entry["args"] = kept + [f"--{name}={value}" for name, value in wanted.items() if value is not None]
+    new = path.with_suffix(".new")
+    new.write_text(yaml.safe_dump(document) + mark.lstrip("\n") + rest if mark else yaml.safe_dump(document))
+    new.replace(path)
+
+
 def port(folder: Path, component: str) -> int:
     """The port on which a component answers health checks."""
     item = next(entry for entry in components(folder) if entry["name"] == component)

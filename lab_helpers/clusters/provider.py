@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 Say = Callable[[str], None]
 """Called with one line for each step of long work."""
@@ -45,6 +45,7 @@ class NodeShape:
     taints: tuple[str, ...] = ()
     runs: str = ""
     provider_id: str = ""
+    status: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,14 @@ class Provider(Protocol):
 
     def arguments(self, cluster: Cluster, component: str) -> dict[str, str]:
         """The command-line arguments that a component of the control plane was started with: name → value, without dashes."""
+        ...
+
+    def reconfigure(self, cluster: Cluster, changes: Mapping[str, Mapping[str, str | None]], say: Say) -> None:
+        """Restart components of the control plane with other arguments; etcd's data stay.
+
+        Args:
+            changes: component → argument without dashes → its value, or None: it is left out.
+        """
         ...
 
     def inside(self, cluster: Cluster, node: str) -> tuple[str, ...]:

@@ -1,0 +1,70 @@
+"""The model, put in moto's place, and brought to life again after a state was read."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from moto.eks import models, urls
+from moto.eks.models import eks_backends
+
+from lab_helpers.eks import plane
+from lab_helpers.eks.model import (
+    access,
+    clusters,
+    cloudformation,
+    fargate,
+    images,
+    jobs,
+    mended,
+    nodegroups,
+    nodes,
+    pod_identity,
+    updates,
+    versions,
+)
+from lab_helpers.eks.model.account import Account
+from lab_helpers.eks.model.addons import operations as addons
+from lab_helpers.eks.model.answers import Answers
+from lab_helpers.errors import LabError
+
+_log = logging.getLogger(__name__)
+
+ROOMS = (access, addons, clusters, cloudformation, fargate, nodegroups, pod_identity, updates, versions)
+"""Modules that register operations, jobs or types when they are imported."""
+
+_watcher: list[nodes.Watcher] = []
+
+
+def install() -> None:
+    """Put the model in moto's place. Call it before moto answers anything; a second call changes nothing."""
+    if eks_backends.backend is not Account:
+        mended.mend()
+        backends: Any = eks_backends
+        backends.backend = Account
+        models.EKSBackend = Account  # type: ignore[misc]
+        urls.url_paths.clear()
+        urls.url_paths["{0}/(?P<rest>.+)$"] = Answers.dispatch
+    if not _watcher:
+        _watcher.append(nodes.Watcher(also=(fargate.look,)))
+        _watcher[0].start()
+
+
+def resume() -> None:
+    """Go on after a state was read: control planes that died with the machine start again, and unfinished work is done."""
+    for account, cluster in list(nodes.every()):
+        if cluster.status in ("ACTIVE", "UPDATING"):
+            try:
+                plane.mend(cluster.local, cluster.provider)
+            except LabError as error:
+                _log.warning("cluster %s: %s", cluster.name, error.text())
+    for account in nodes.accounts():
+        images.publish(account)  # SSM's are not saved
+        jobs.resume(account)
+
+
+def stop() -> None:
+    """End the model's own thread; for tests, and before the process ends."""
+    for watcher in _watcher:
+        watcher.stop()
+    _watcher.clear()

@@ -1,0 +1,74 @@
+"""What moto's other services do otherwise than AWS, mended where EKS and eksctl meet it. Each states what was seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from moto.autoscaling.models import FakeAutoScalingGroup
+from moto.cloudformation.responses import CloudFormationResponse
+from moto.core.responses import ActionResult
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.route_tables import RouteTable
+from moto.ec2.models.subnets import Subnet
+
+
+def mend() -> None:
+    """Mend moto, once for a process."""
+    if not hasattr(FakeAutoScalingGroup, "lab_mended"):
+        FakeAutoScalingGroup.lab_mended = True
+        FakeAutoScalingGroup.replace_autoscaling_group_instances = _spread(FakeAutoScalingGroup.replace_autoscaling_group_instances)
+        Subnet.create_from_cloudformation_json = classmethod(_public(Subnet.create_from_cloudformation_json.__func__))
+        RouteTable.delete_from_cloudformation_json = classmethod(_delete_table)
+        CloudFormationResponse.update_termination_protection = _update_termination_protection
+
+
+def _spread(one_subnet: Callable[..., None]) -> Callable[..., None]:
+    """moto puts every instance of a group into its first subnet; AWS spreads them over the zones."""
+
+    def replace(self: Any, count: int, tags: dict[str, str]) -> None:
+        everywhere = self.vpc_zone_identifier
+        subnets = [one for one in (everywhere or "").split(",") if one]
+        if not subnets:
+            one_subnet(self, count, tags)
+            return
+        for _ in range(count):
+            used = [state.instance.subnet_id for state in self.instance_states if state.instance.state == "running"]
+            self.vpc_zone_identifier = min(subnets, key=used.count)
+            try:
+                one_subnet(self, 1, tags)
+            finally:
+                self.vpc_zone_identifier = everywhere
+
+    return replace
+
+
+def _public(create: Callable[..., Any]) -> Callable[..., Any]:
+    """moto drops MapPublicIpOnLaunch of a template; `eksctl create nodegroup` then refuses the VPC that eksctl made."""
+
+    def made(cls: Any, resource_name: str, cloudformation_json: Any, *rest: Any, **kwargs: Any) -> Any:
+        subnet = create(cls, resource_name, cloudformation_json, *rest, **kwargs)
+        subnet.map_public_ip_on_launch = str(cloudformation_json["Properties"].get("MapPublicIpOnLaunch", False)).lower()
+        return subnet
+
+    return made
+
+
+def _delete_table(cls: Any, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str) -> None:
+    """moto never deletes the route tables of a stack, so its VPC stays: `eksctl delete cluster` fails."""
+    ec2_backends[account_id][region_name].delete_route_table(resource_name)
+
+
+def _update_termination_protection(self: Any) -> ActionResult:
+    """moto lacks it; eksctl switches it off before every deletion."""
+    stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
+    stack.enable_termination_protection = str(self._get_param("EnableTerminationProtection")).lower() == "true"
+    return ActionResult({"StackId": stack.stack_id})
+
+
+def camel(value: Any) -> Any:
+    """CloudFormation's `SubnetIds` as the API's `subnetIds`, all the way down; keys of tags and labels stay."""
+    if isinstance(value, dict):
+        return {re.sub("^[A-Z]", lambda first: first.group().lower(), key): camel(item) for key, item in value.items()}
+    return [camel(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,163 @@
+"""An EKS cluster as a cluster of the lab's provider, so that `lab clusters` shows it and `lab clean` removes it.
+
+Its control plane is always of the toolchain's Kubernetes; an older minor is emulated by it (`--emulated-version`): the
+API of that minor, the code of this one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from lab_helpers import clusters, settings, toolchain
+from lab_helpers.clusters import Cluster, NodeShape, Profile, Provider
+from lab_helpers.errors import ClusterError
+from lab_helpers.kube import Kube
+
+_COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+class Authenticator(Protocol):
+    """What asks AWS whose token it is: a webhook of the API server's. One for each cluster."""
+
+    def prepare(self, local: str, name: str, entries: Mapping[str, Any]) -> dict[str, str]:
+        """Make its files; the API server's arguments that name them."""
+        ...
+
+    def start(self, local: str, kubeconfig: Path) -> None:
+        """Run it, once the API server answers; it runs already: nothing."""
+        ...
+
+    def write(self, local: str, entries: Mapping[str, Any]) -> None:
+        """Who may enter now."""
+        ...
+
+    def stop(self, local: str) -> None:
+        """End it and remove its files; there is none: nothing."""
+        ...
+
+
+authenticator: Authenticator | None = None
+"""Set by the service. Without one a cluster knows only its administrator's certificate."""
+
+
+def newest() -> str:
+    """The minor that the lab's own programs are, for instance `1.36`."""
+    return ".".join(toolchain.version("kube-apiserver").split(".")[:2])
+
+
+def local_name(region: str, name: str) -> str:
+    """An EKS cluster's name among the lab's clusters: `eks-NAME`, with a checksum where that would not be unique or short."""
+    plain = re.sub("[^a-z0-9-]", "-", name.lower())[:30]
+    if (plain, region) == (name, "us-east-1"):
+        return f"eks-{plain}"
+    return f"eks-{plain}-{hashlib.sha256(f'{region}/{name}'.encode()).hexdigest()[:6]}"
+
+
+def maker(provider: str = "") -> Provider:
+    """The provider of that name, or the one that new clusters are made by."""
+    found = settings.load()
+    if not provider:
+        return clusters.provider(found)
+    return next(one for one in clusters.every(found) if one.name == provider)
+
+
+def find(local: str, provider: str) -> Cluster | None:
+    """The lab's cluster of an EKS cluster, or None."""
+    return maker(provider).get(local) if provider else None
+
+
+def get(local: str, provider: str) -> Cluster:
+    """The lab's cluster of an EKS cluster.
+
+    Raises:
+        ClusterError: it is gone.
+    """
+    found = find(local, provider)
+    if found is None:
+        raise ClusterError(f"The control plane of {local} is gone.", "deleted behind EKS's back?", "delete the EKS cluster")
+    return found
+
+
+def kube(local: str, provider: str) -> Kube:
+    """The API of an EKS cluster, as its administrator."""
+    return _kube(get(local, provider).kubeconfig)
+
+
+@lru_cache(maxsize=64)
+def _kube(kubeconfig: Path) -> Kube:
+    return Kube(kubeconfig)
+
+
+def ensure(local: str, name: str, version: str, entries: Mapping[str, Any]) -> Cluster:
+    """The control plane of an EKS cluster, made or mended; returns when it is usable."""
+    of = maker()
+    found = of.get(local)
+    if found:
+        of.mend(found, lambda line: None)
+    else:
+        arguments = arguments_for(version)
+        if authenticator:
+            arguments["kube-apiserver"] |= authenticator.prepare(local, name, entries)
+        found = of.create(local, Profile(arguments=arguments), lambda line: None)
+        _kube.cache_clear()
+    if authenticator:
+        authenticator.start(local, found.kubeconfig)
+    return found
+
+
+def arguments_for(version: str) -> dict[str, dict[str, str]]:
+    """Arguments of the control plane's components for a minor."""
+    emulated = {} if version == newest() else {"emulated-version": version}
+    return {component: dict(emulated) for component in _COMPONENTS}
+
+
+def change_version(local: str, provider: str, version: str) -> None:
+    """The same cluster as another minor: its components restart on the same etcd."""
+    found = get(local, provider)
+    emulated = None if version == newest() else version
+    changes: dict[str, dict[str, str | None]] = {component: {"emulated-version": emulated} for component in _COMPONENTS}
+    maker(provider).reconfigure(found, changes, lambda line: None)
+
+
+def mend(local: str, provider: str) -> None:
+    """Start again what died with the machine, or by itself."""
+    of = maker(provider)
+    if found := of.get(local):
+        of.mend(found, lambda line: None)
+        if authenticator:
+            authenticator.start(local, found.kubeconfig)
+
+
+def delete(local: str, provider: str) -> None:
+    """Remove a control plane with everything that belongs to it; no error where there is none."""
+    if authenticator:
+        authenticator.stop(local)
+    if provider:
+        maker(provider).delete(local)
+
+
+def add_node(cluster: Cluster, shape: NodeShape) -> None:
+    """Add a node and return when it is Ready."""
+    maker(cluster.provider).add_node(cluster, shape)
+
+
+def remove_node(cluster: Cluster, node: str) -> None:
+    """Take a node away; its Pods go with it."""
+    maker(cluster.provider).remove_node(cluster, node)
+
+
+def endpoint(cluster: Cluster) -> tuple[str, str]:
+    """The API server's address, and its CA's certificate in base64, from the administrator's kubeconfig."""
+    entry = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
+    if data := entry.get("certificate-authority-data"):
+        return entry["server"], data
+    path = entry.get("certificate-authority") or cluster.folder / "pki" / "ca.crt"
+    return entry["server"], base64.b64encode(Path(path).read_bytes()).decode()
