@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import yaml
 
 from lab_helpers import processes
 from lab_helpers.clusters import engine, kindconfig, worker
@@ -104,6 +106,25 @@ def start(cluster: Cluster, component: str) -> None:
 
 def _back(cluster: Cluster, component: str) -> None:
     engine.exec(control(cluster), "sh", "-c", f"mv {_AWAY}/{component}.yaml /etc/kubernetes/manifests/ 2>/dev/null; true")
+
+
+def reconfigure(cluster: Cluster, changes: Mapping[str, Mapping[str, str | None]], say: Say) -> None:
+    """Restart components with other arguments, the API server first: their static Pods are written anew."""
+    for component in [name for name in COMPONENTS if name in changes]:
+        path, wanted = f"/etc/kubernetes/manifests/{component}.yaml", changes[component]
+        say(f"starting {component} again")
+        pod = yaml.safe_load(engine.exec(control(cluster), "cat", path))
+        command = pod["spec"]["containers"][0]["command"]
+        kept = [word for word in command if word[2:].partition("=")[0] not in wanted]
+        kept += [f"--{name}={value}" for name, value in wanted.items() if value is not None]
+        pod["spec"]["containers"][0]["command"] = kept
+        text = yaml.safe_dump(pod, sort_keys=False)
+        _away(cluster, [component])
+        engine.exec(control(cluster), "sh", "-c", f"cat > {_AWAY}/{component}.yaml", input=text)
+        _back(cluster, component)
+        _wait_soon(cluster, component)
+    if "kube-apiserver" in changes:
+        _hasten(cluster)
 
 
 def _hasten(cluster: Cluster) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -218,6 +219,9 @@ class Kind(Kept):
 
     def arguments(self, cluster: Cluster, component: str) -> dict[str, str]:
         return controlplane.arguments(cluster, component)
+
+    def reconfigure(self, cluster: Cluster, changes: Mapping[str, Mapping[str, str | None]], say: Say) -> None:
+        controlplane.reconfigure(cluster, changes, say)
 
     def inside(self, cluster: Cluster, node: str) -> tuple[str, ...]:
         if state := self._container(cluster, node):

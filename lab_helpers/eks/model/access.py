@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from lab_helpers.eks import plane
-from lab_helpers.eks.model import callers, clusters
+from lab_helpers.eks import callers, plane
+from lab_helpers.eks.model import clusters
 from lab_helpers.eks.model.account import Account, Cluster, Entry, new_id, now
 from lab_helpers.eks.model.errors import EksError, in_use, invalid, not_found, refused
 from lab_helpers.eks.model.registry import Parameters, Result, operation, pages
@@ -22,7 +22,13 @@ from lab_helpers.errors import KubernetesError
 _RBAC = "rbac.authorization.k8s.io"
 _PREFIX = "arn:aws:eks::aws:cluster-access-policy/"
 _MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")  # a road with one direction
-_NODES = {"EC2_LINUX": ["system:nodes"], "EC2_WINDOWS": ["eks:kube-proxy-windows", "system:nodes"], "FARGATE_LINUX": ["system:bootstrappers", "system:node-proxier", "system:nodes"], "HYBRID_LINUX": ["system:nodes"], "EC2": ["system:nodes"]}
+_NODES = {
+    "EC2_LINUX": ["system:nodes"],
+    "EC2_WINDOWS": ["eks:kube-proxy-windows", "system:nodes"],
+    "FARGATE_LINUX": ["system:bootstrappers", "system:node-proxier", "system:nodes"],
+    "HYBRID_LINUX": ["system:nodes"],
+    "EC2": ["system:nodes"],
+}
 _TYPES = ("STANDARD", *_NODES)
 _MOST = 500  # quota of EKS: access entries in a cluster
 _ADMIN = _PREFIX + "AmazonEKSClusterAdminPolicy"
@@ -63,7 +69,8 @@ def next_mode(cluster: Cluster, mode: str) -> str:
 
 def creator(account: Account, cluster: Cluster) -> None:
     """Who makes a cluster is its administrator."""
-    cluster.creator = callers.principal()
+    caller = callers.current()
+    cluster.creator = caller.principal if caller else ""
     if cluster.creator and cluster.shown["accessConfig"]["authenticationMode"] != "CONFIG_MAP":
         entry = _make(account, cluster, cluster.creator, "STANDARD", {})
         entry.policies[_ADMIN] = _associated(_ADMIN, {"type": "cluster", "namespaces": []})
@@ -92,8 +99,11 @@ def entries(cluster: Cluster) -> dict[str, Any]:
         `mode`, and `mapUsers` and `mapRoles` as in aws-auth.
     """
     mode = cluster.shown["accessConfig"]["authenticationMode"]
-    users, roles = [], []
-    rows = {arn: (entry.shown["username"], groups(entry)) for arn, entry in cluster.access.items()} if mode != "CONFIG_MAP" else {}
+    users: list[dict[str, Any]] = []
+    roles: list[dict[str, Any]] = []
+    rows = (
+        {arn: (entry.shown["username"], groups(entry)) for arn, entry in cluster.access.items()} if mode != "CONFIG_MAP" else {}
+    )
     if mode == "CONFIG_MAP" and cluster.creator:
         rows[cluster.creator] = ("kubernetes-admin", ["system:masters"])  # kept by EKS, seen nowhere
     for arn, (username, names) in rows.items():
@@ -127,7 +137,12 @@ def apply(cluster: Cluster) -> None:
 
 
 def _bind(kube: Any, name: str, scope: dict[str, Any]) -> None:
-    role = {"apiVersion": f"{_RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": f"eks-access:{name}"}, "rules": policies()[name]}
+    role = {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": f"eks-access:{name}"},
+        "rules": policies()[name],
+    }
     kube.apply(role, force=True)
     for namespace in [""] if scope["type"] == "cluster" else scope["namespaces"]:
         group = f"eks-access:{name}{':' + namespace if namespace else ''}"
@@ -159,7 +174,8 @@ def _with_api(account: Account, name: str) -> Cluster:
 
 def _entry(cluster: Cluster, arn: str) -> Entry:
     if arn not in cluster.access:
-        words = f"The specified principalArn could not be found. You can view your available access entries with 'list-access-entries'. Seen: {arn}"
+        hint = "You can view your available access entries with 'list-access-entries'."
+        words = f"The specified principalArn could not be found. {hint} Seen: {arn}"
         raise not_found(words, clusterName=cluster.name)
     return cluster.access[arn]
 
@@ -202,7 +218,9 @@ def _checked(cluster: Cluster, own: list[str], username: str | None) -> None:
             words = f"The kubernetes group name {group} is invalid, it cannot start with {group.partition(':')[0]}:"
             raise invalid(words, clusterName=cluster.name)
     if username and username.startswith(("system:", "eks:", "aws:", "amazon:", "iam:")):
-        raise invalid(f"The username {username} is invalid, it cannot start with {username.partition(':')[0]}:", clusterName=cluster.name)
+        raise invalid(
+            f"The username {username} is invalid, it cannot start with {username.partition(':')[0]}:", clusterName=cluster.name
+        )
 
 
 def _make(account: Account, cluster: Cluster, arn: str, kind: str, wanted: Parameters) -> Entry:
@@ -286,10 +304,16 @@ def associate(cluster: Cluster, entry: Entry, arn: str, scope: dict[str, Any]) -
         raise invalid(f"The policyArn parameter format is not valid: {arn}", clusterName=cluster.name)
     kind, namespaces = scope.get("type") or "cluster", list(scope.get("namespaces") or [])
     if (kind == "namespace") != bool(namespaces):
-        words = "at least one namespace must be specified" if kind == "namespace" else "namespaces can only be given with the type namespace"
+        words = (
+            "at least one namespace must be specified"
+            if kind == "namespace"
+            else "namespaces can only be given with the type namespace"
+        )
         raise invalid(f"The accessScope is not valid: {words}", clusterName=cluster.name)
     if entry.shown["type"] not in ("STANDARD", "EC2"):
-        raise refused(f"Access policies cannot be associated with entries of type {entry.shown['type']}", clusterName=cluster.name)
+        raise refused(
+            f"Access policies cannot be associated with entries of type {entry.shown['type']}", clusterName=cluster.name
+        )
     before = entry.policies.get(arn)
     entry.policies[arn] = _associated(arn, {"type": kind, "namespaces": namespaces})
     if before:
@@ -330,4 +354,7 @@ def list_associated_access_policies(account: Account, parameters: Parameters) ->
 @operation
 def list_access_policies(account: Account, parameters: Parameters) -> Result:
     """The policies that AWS publishes; those without rules here give nothing."""
-    return pages([{"name": name, "arn": _PREFIX + name} for name in sorted(policies())], parameters, "accessPolicies")
+    rows = [{"name": name, "arn": _PREFIX + name} for name in sorted(policies())]
+    # The operation has no error for a token that nobody gave: it begins at the start.
+    token = str(parameters.get("nextToken") or "")
+    return pages(rows, {**parameters, "nextToken": token if token.isdigit() else None}, "accessPolicies")

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import Any
+from urllib.parse import unquote
 
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
@@ -15,10 +17,10 @@ from moto.core.utils import get_service_model
 from moto.eks.models import eks_backends
 from moto.eks.responses import EKSResponse
 
-from lab_helpers.errors import LabError
 from lab_helpers.eks.model import images, validation
-from lab_helpers.eks.model.errors import EksError
+from lab_helpers.eks.model.errors import EksError, refused
 from lab_helpers.eks.model.registry import NOT_PLAYED, OPERATIONS
+from lab_helpers.errors import LabError
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,21 @@ class Answers(EKSResponse):
             _log.exception("EKS could not answer")
             return _plain("InvalidParameterException", "The request could not be read.")
 
+    def _get_action(self) -> str:
+        """The operation's name. moto's router does not know a request that lacks a parameter of its query."""
+        return super()._get_action() or self._by_path()
+
+    def _by_path(self) -> str:
+        model = get_service_model("eks")
+        for name in model.operation_names:
+            http = model.operation_model(name).http
+            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(http["requestUri"].partition("?")[0]))
+            match = re.fullmatch(pattern, self.raw_path or self.path)
+            if match and http["method"] == self.method:
+                self.uri_match = {key: unquote(value) for key, value in match.groupdict().items()}
+                return str(name)
+        return ""
+
     def call_action(self) -> Any:
         name = self._get_action()
         if not name:
@@ -69,7 +86,7 @@ class Answers(EKSResponse):
 
     def _answer(self, name: str, model: Any) -> dict[str, Any]:
         if name not in OPERATIONS:
-            raise EksError("ServerException", f"The lab's EKS does not play {name}: {NOT_PLAYED.get(name, 'not yet')}.")
+            raise refused(f"The lab's EKS does not play {name}: {NOT_PLAYED.get(name, 'it is newer than the lab')}.")
         try:
             self.parse_parameters(self.normalized_request)
             parameters = dict(self.params)

@@ -1,4 +1,4 @@
-"""The ConfigMap kube-system/aws-auth: which node roles it lets in. Read at most every second, as nodes are looked for twice in one."""
+"""The ConfigMap kube-system/aws-auth: which node roles it lets in. Read once a second at most; nodes are watched oftener."""
 
 from __future__ import annotations
 

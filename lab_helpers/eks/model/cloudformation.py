@@ -40,7 +40,10 @@ def _wanted(cloudformation_json: dict[str, Any]) -> dict[str, Any]:
 def _typed(value: Any) -> Any:
     """Templates have numbers and booleans as text; the API has not."""
     if isinstance(value, dict):
-        return {key: _number(item) if key.endswith("Size") or key.startswith("maxUnavailable") else _typed(item) for key, item in value.items()}
+        return {
+            key: _number(item) if key.endswith("Size") or key.startswith("maxUnavailable") else _typed(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_typed(item) for item in value]
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
@@ -51,7 +54,7 @@ def _number(value: Any) -> Any:
 
 
 def _or_fail(error: EksError) -> ValidationError:
-    return ValidationError(message=f"Resource handler returned message: \"{error.message} (Service: Eks, {error.code})\"")
+    return ValidationError(message=f'Resource handler returned message: "{error.message} (Service: Eks, {error.code})"')
 
 
 class EksCluster(CloudFormationModel):
@@ -96,7 +99,12 @@ class EksCluster(CloudFormationModel):
 
     @classmethod
     def update_from_cloudformation_json(
-        cls, original_resource: EksCluster, new_resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str
+        cls,
+        original_resource: EksCluster,
+        new_resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
     ) -> EksCluster:
         account, name = _account(account_id, region_name), original_resource.physical_resource_id
         wanted, shown = _wanted(cloudformation_json), account.cluster(name).shown
@@ -167,7 +175,8 @@ class EksNodegroup(CloudFormationModel):
         """What Fn::GetAtt gives."""
         cluster, _, name = self.physical_resource_id.partition("/")
         arn = _account(self.account_id, self.region).nodegroup(cluster, name).shown["nodegroupArn"]
-        return {"Arn": arn, "ClusterName": cluster, "NodegroupName": name, "Id": self.physical_resource_id}[attribute_name]
+        facts = {"Arn": arn, "ClusterName": cluster, "NodegroupName": name, "Id": self.physical_resource_id}
+        return str(facts[attribute_name])
 
     @classmethod
     def create_from_cloudformation_json(
@@ -184,14 +193,19 @@ class EksNodegroup(CloudFormationModel):
 
     @classmethod
     def update_from_cloudformation_json(
-        cls, original_resource: EksNodegroup, new_resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str
+        cls,
+        original_resource: EksNodegroup,
+        new_resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
     ) -> EksNodegroup:
         """eksctl upgrade nodegroup changes Version or ReleaseVersion, and ForceUpdateEnabled."""
         account = _account(account_id, region_name)
         cluster, _, name = original_resource.physical_resource_id.partition("/")
         wanted, shown = _wanted(cloudformation_json), account.nodegroup(cluster, name).shown
         names = {"clusterName": cluster, "nodegroupName": name}
-        version = wanted.get("version") or ".".join(wanted.get("releaseVersion", shown["version"]).split(".")[:2])
+        version = wanted.get("version") or ".".join(str(wanted.get("releaseVersion", shown["version"])).split(".")[:2])
         release = wanted.get("releaseVersion")
         try:
             if version != shown["version"] or release not in (None, shown["releaseVersion"]):
@@ -256,7 +270,12 @@ class EksAddon(CloudFormationModel):
 
     @classmethod
     def update_from_cloudformation_json(
-        cls, original_resource: EksAddon, new_resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str
+        cls,
+        original_resource: EksAddon,
+        new_resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
     ) -> EksAddon:
         account = _account(account_id, region_name)
         cluster, _, name = original_resource.physical_resource_id.partition("|")
@@ -317,7 +336,12 @@ class EksAccessEntry(CloudFormationModel):
 
     @classmethod
     def update_from_cloudformation_json(
-        cls, original_resource: EksAccessEntry, new_resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str
+        cls,
+        original_resource: EksAccessEntry,
+        new_resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
     ) -> EksAccessEntry:
         account, wanted = _account(account_id, region_name), _wanted(cloudformation_json)
         try:
@@ -385,7 +409,9 @@ class EksFargateProfile(CloudFormationModel):
         return cls(wanted["clusterName"], resource_name, account_id, region_name)
 
     @classmethod
-    def update_from_cloudformation_json(cls, original_resource: EksFargateProfile, *rest: Any, **kwargs: Any) -> EksFargateProfile:
+    def update_from_cloudformation_json(
+        cls, original_resource: EksFargateProfile, *rest: Any, **kwargs: Any
+    ) -> EksFargateProfile:
         return original_resource  # a profile cannot be changed: CloudFormation replaces it
 
     @classmethod
@@ -434,11 +460,18 @@ class EksPodIdentityAssociation(CloudFormationModel):
 
     @classmethod
     def update_from_cloudformation_json(
-        cls, original_resource: EksPodIdentityAssociation, new_resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str
+        cls,
+        original_resource: EksPodIdentityAssociation,
+        new_resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
     ) -> EksPodIdentityAssociation:
         wanted = _wanted(cloudformation_json)
         names = {"clusterName": original_resource.cluster, "associationId": original_resource.physical_resource_id}
-        pod_identity.update_pod_identity_association(_account(account_id, region_name), {**names, "roleArn": wanted.get("roleArn")})
+        pod_identity.update_pod_identity_association(
+            _account(account_id, region_name), {**names, "roleArn": wanted.get("roleArn")}
+        )
         return original_resource
 
     @classmethod
@@ -447,4 +480,3 @@ class EksPodIdentityAssociation(CloudFormationModel):
     ) -> None:
         for cluster in _account(account_id, region_name).clusters.values():
             cluster.pod_identities.pop(resource_name, None)
-

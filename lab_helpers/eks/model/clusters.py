@@ -83,7 +83,9 @@ def _shown(account: Account, wanted: Parameters, version: str, entry: dict[str, 
     automatic = [wanted.get("computeConfig"), wanted.get("storageConfig", {}).get("blockStorage")]
     if any(part and part.get("enabled") for part in automatic):
         raise invalid("The lab's EKS has no Auto Mode: computeConfig and blockStorage cannot be enabled.", clusterName=name)
-    enabled = {kind for one in (wanted.get("logging") or {}).get("clusterLogging", []) if one.get("enabled") for kind in one["types"]}
+    enabled = {
+        kind for one in (wanted.get("logging") or {}).get("clusterLogging", []) if one.get("enabled") for kind in one["types"]
+    }
     issuer = f"https://oidc.eks.{account.region_name}.amazonaws.com/id/{new_id().replace('-', '').upper()}"
     return {
         "name": name,
@@ -92,7 +94,10 @@ def _shown(account: Account, wanted: Parameters, version: str, entry: dict[str, 
         "version": version,
         "roleArn": wanted["roleArn"],
         "resourcesVpcConfig": network.settings(account, name, wanted["resourcesVpcConfig"]),
-        "kubernetesNetworkConfig": {"serviceIpv4Cidr": network_config.get("serviceIpv4Cidr", "10.96.0.0/16"), "ipFamily": "ipv4"},
+        "kubernetesNetworkConfig": {
+            "serviceIpv4Cidr": network_config.get("serviceIpv4Cidr", "10.96.0.0/16"),
+            "ipFamily": "ipv4",
+        },
         "logging": logging_shown(enabled),
         "identity": {"oidc": {"issuer": issuer}},
         "status": "CREATING",
@@ -109,7 +114,9 @@ def _shown(account: Account, wanted: Parameters, version: str, entry: dict[str, 
 
 def logging_shown(enabled: set[str]) -> dict[str, Any]:
     """`logging` as DescribeCluster has it."""
-    rows = [{"types": [kind for kind in _LOG_TYPES if (kind in enabled) == wanted], "enabled": wanted} for wanted in (True, False)]
+    rows = [
+        {"types": [kind for kind in _LOG_TYPES if (kind in enabled) == wanted], "enabled": wanted} for wanted in (True, False)
+    ]
     return {"clusterLogging": [row for row in rows if row["types"]]}
 
 

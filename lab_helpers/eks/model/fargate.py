@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from lab_helpers.clusters import NodeShape
-from lab_helpers.eks import plane
-from lab_helpers.eks.model import access, changes, clusters, network, versions
+from lab_helpers.eks import changes, plane
+from lab_helpers.eks.model import access, clusters, network, versions
 from lab_helpers.eks.model.account import Account, Cluster, new_id, now
 from lab_helpers.eks.model.errors import EksError, in_use, invalid, not_found
 from lab_helpers.eks.model.jobs import job, start
@@ -31,7 +31,9 @@ def create_fargate_profile(account: Account, parameters: Parameters) -> Result:
     if not selectors:
         raise invalid("Fargate Profile requires at least one selector.", **members)
     if len(selectors) > _SELECTORS or any(len(one.get("labels") or {}) > _LABELS for one in selectors):
-        raise invalid(f"Request contains more than {_SELECTORS} selectors, or a selector with more than {_LABELS} label pairs", **members)
+        raise invalid(
+            f"Request contains more than {_SELECTORS} selectors, or a selector with more than {_LABELS} label pairs", **members
+        )
     if any(not one.get("namespace") for one in selectors):
         raise invalid("Fargate Profile must have at least one selector with at least one namespace value.", **members)
     subnets = list(parameters.get("subnets") or _private(account, cluster))
@@ -71,9 +73,10 @@ def _is_private(account: Account, number: str) -> bool:
     except network.REFUSALS:
         raise invalid(f"The subnet ID '{number}' does not exist") from None
     tables = [table for table in list(ec2.route_tables.values()) if table.vpc_id == subnet.vpc_id]
-    own = [table for table in tables if number in table.associations.values()]
-    used = own or [table for table in tables if table.main]
-    return not any(getattr(route, "gateway", None) is not None and str(route.gateway.id).startswith("igw-") for table in used for route in table.routes.values())
+    own = [table for table in tables if number in table._associations.values()]
+    used = own or [table for table in tables if table.main_association_id]
+    gateways = [route.gateway for table in used for route in table.routes if route.gateway is not None]
+    return not any(str(gateway.id).startswith("igw-") for gateway in gateways)
 
 
 @job

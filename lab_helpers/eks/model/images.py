@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.ec2.models.amis import Ami
-from moto.ssm.models import Parameter, ssm_backends
+from moto.ssm import models as ssm
 
 from lab_helpers.eks.model import versions
 from lab_helpers.eks.model.account import Account
@@ -60,7 +60,8 @@ def image(account: Account, version: str, kind: str, date: str) -> str:
 
 def publish(account: Account) -> None:
     """Put the images into EC2 and their parameters into SSM; state that was loaded may lack both."""
-    parameters: Any = ssm_backends[account.account_id][account.region_name]._parameters
+    parameters: Any = ssm.ssm_backends[account.account_id][account.region_name]._parameters
+    parameter: Any = ssm.Parameter
     for version in versions.runnable():
         for kind, (arch, flavour) in _AL2023.items():
             for date in (*RELEASES, "recommended"):
@@ -69,6 +70,6 @@ def publish(account: Account) -> None:
                 where = f"amazon-eks-node-al2023-{arch}-{flavour}-{version}-v{date}" if date != "recommended" else date
                 for key, value in values.items():
                     name = f"/aws/service/eks/optimized-ami/{version}/amazon-linux-2023/{arch}/{flavour}/{where}/{key}"
-                    made = Parameter(account.account_id, name, value, "String", "", None, None, datetime.now(UTC), 1, "text")
+                    made = parameter(account.account_id, name, value, "String", "", None, None, datetime.now(UTC), 1, "text")
                     parameters[name] = [made]
     account.published = True

@@ -11,15 +11,19 @@ from moto.eks.models import eks_backends
 from lab_helpers.eks import plane
 from lab_helpers.eks.model import (
     access,
-    clusters,
     cloudformation,
+    clusters,
     fargate,
+    identity_providers,
     images,
+    insights,
     jobs,
     mended,
     nodegroups,
     nodes,
+    not_played,
     pod_identity,
+    tags,
     updates,
     versions,
 )
@@ -30,7 +34,21 @@ from lab_helpers.errors import LabError
 
 _log = logging.getLogger(__name__)
 
-ROOMS = (access, addons, clusters, cloudformation, fargate, nodegroups, pod_identity, updates, versions)
+ROOMS = (
+    access,
+    addons,
+    clusters,
+    cloudformation,
+    fargate,
+    identity_providers,
+    insights,
+    nodegroups,
+    not_played,
+    pod_identity,
+    tags,
+    updates,
+    versions,
+)
 """Modules that register operations, jobs or types when they are imported."""
 
 _watcher: list[nodes.Watcher] = []
@@ -52,7 +70,7 @@ def install() -> None:
 
 def resume() -> None:
     """Go on after a state was read: control planes that died with the machine start again, and unfinished work is done."""
-    for account, cluster in list(nodes.every()):
+    for _, cluster in list(nodes.every()):
         if cluster.status in ("ACTIVE", "UPDATING"):
             try:
                 plane.mend(cluster.local, cluster.provider)

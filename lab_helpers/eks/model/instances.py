@@ -36,7 +36,12 @@ class Shape:
     @property
     def capacity(self) -> dict[str, str]:
         """The node's status.capacity."""
-        return {"cpu": str(self.cpu), "memory": f"{self.memory * 1024}Ki", "pods": str(self.pods), "ephemeral-storage": "20893676Ki"}
+        return {
+            "cpu": str(self.cpu),
+            "memory": f"{self.memory * 1024}Ki",
+            "pods": str(self.pods),
+            "ephemeral-storage": "20893676Ki",
+        }
 
     @property
     def allocatable(self) -> dict[str, str]:
@@ -46,7 +51,12 @@ class Shape:
             reserved += min(left, cores) * each
             left -= min(left, cores)
         memory = self.memory - (255 + 11 * self.pods) - _EVICTION
-        return {**self.capacity, "cpu": f"{int(1000 * self.cpu - reserved)}m", "memory": f"{memory * 1024}Ki", "ephemeral-storage": "18181869946"}
+        return {
+            **self.capacity,
+            "cpu": f"{int(1000 * self.cpu - reserved)}m",
+            "memory": f"{memory * 1024}Ki",
+            "ephemeral-storage": "18181869946",
+        }
 
 
 def known(kind: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from lab_helpers.eks.model.changes import changed
+from lab_helpers.eks.changes import changed
 
 if TYPE_CHECKING:
     from lab_helpers.eks.model.account import Account

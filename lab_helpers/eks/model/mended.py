@@ -13,15 +13,21 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.route_tables import RouteTable
 from moto.ec2.models.subnets import Subnet
 
+_mended = False
+
 
 def mend() -> None:
     """Mend moto, once for a process."""
-    if not hasattr(FakeAutoScalingGroup, "lab_mended"):
-        FakeAutoScalingGroup.lab_mended = True
-        FakeAutoScalingGroup.replace_autoscaling_group_instances = _spread(FakeAutoScalingGroup.replace_autoscaling_group_instances)
-        Subnet.create_from_cloudformation_json = classmethod(_public(Subnet.create_from_cloudformation_json.__func__))
-        RouteTable.delete_from_cloudformation_json = classmethod(_delete_table)
-        CloudFormationResponse.update_termination_protection = _update_termination_protection
+    global _mended
+    if _mended:
+        return
+    _mended = True
+    group: Any = FakeAutoScalingGroup
+    group.replace_autoscaling_group_instances = _spread(group.replace_autoscaling_group_instances)
+    subnet, table, stacks = (Subnet, RouteTable, CloudFormationResponse)  # type: Any, Any, Any
+    subnet.create_from_cloudformation_json = classmethod(_public(subnet.create_from_cloudformation_json.__func__))
+    table.delete_from_cloudformation_json = classmethod(_delete_table)
+    stacks.update_termination_protection = _update_termination_protection
 
 
 def _spread(one_subnet: Callable[..., None]) -> Callable[..., None]:

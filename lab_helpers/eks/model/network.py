@@ -73,7 +73,8 @@ def _security_group(account: Account, name: str, vpc: str) -> str:
         f"kubernetes.io/cluster/{name}": "owned",
         "aws:eks:cluster-name": name,
     }
-    words = "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any managed workloads."
+    words = "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes"
+    words += ", as well as any managed workloads."
     group = ec2(account).create_security_group(title, words, vpc, tags=tags)
     inside = [{"GroupId": group.id}]
     ec2(account).authorize_security_group_ingress(group.id, "-1", None, None, [], source_groups=inside, vpc_id=vpc)

@@ -134,7 +134,10 @@ def _kinds(wanted: Parameters, template: Any, members: dict[str, str]) -> list[s
 def _image_type(wanted: Parameters, template: Any, kinds: list[str], members: dict[str, str]) -> str:
     if template and template[1].get("ImageId"):
         if wanted.get("amiType") not in (None, "CUSTOM"):
-            raise invalid("You cannot specify an AMI Type other than CUSTOM, when specifying an image id in your launch template.", **members)
+            raise invalid(
+                "You cannot specify an AMI Type other than CUSTOM, when specifying an image id in your launch template.",
+                **members,
+            )
         return "CUSTOM"
     arm = instances.architecture(kinds[0]) == "arm64"
     kind = wanted.get("amiType") or ("AL2023_ARM_64_STANDARD" if arm else "AL2023_x86_64_STANDARD")
@@ -267,10 +270,15 @@ def update_nodegroup_config(account: Account, parameters: Parameters) -> Result:
     sizes = scaling.checked({**group.shown["scalingConfig"], **given.get("scalingConfig", {})}, members)
     if "updateConfig" in given:
         given["updateConfig"] = scaling.update_config(given["updateConfig"], sizes["maxSize"], members)
-    shown = {key: given[key] for key in ("updateConfig", "nodeRepairConfig", "warmPoolConfig") if key in given}
-    shown |= {"labels": scaling.labels(group, given.get("labels") or {}), "taints": scaling.taints(group, given.get("taints") or {})}
+    shown: dict[str, Any] = {key: given[key] for key in ("updateConfig", "nodeRepairConfig", "warmPoolConfig") if key in given}
+    shown |= {
+        "labels": scaling.labels(group, given.get("labels") or {}),
+        "taints": scaling.taints(group, given.get("taints") or {}),
+    }
     values = {**given.pop("scalingConfig", {}), **given}
-    update = updates.begin(cluster, "ConfigUpdate", {key[0].upper() + key[1:]: v for key, v in values.items()}, f"nodegroup/{name}")
+    update = updates.begin(
+        cluster, "ConfigUpdate", {key[0].upper() + key[1:]: v for key, v in values.items()}, f"nodegroup/{name}"
+    )
     group.shown["status"] = "UPDATING"
     start(account, change_nodegroup, cluster.name, name, update.shown["id"], shown, sizes)
     return {"update": update.shown}
@@ -283,7 +291,9 @@ def _idle(group: Nodegroup, members: dict[str, str]) -> None:
 
 
 @job
-def change_nodegroup(account: Account, cluster_name: str, name: str, number: str, shown: dict[str, Any], sizes: dict[str, int]) -> None:
+def change_nodegroup(
+    account: Account, cluster_name: str, name: str, number: str, shown: dict[str, Any], sizes: dict[str, int]
+) -> None:
     """Labels, taints and sizes."""
     cluster = account.clusters.get(cluster_name)
     group = cluster.nodegroups.get(name) if cluster else None
@@ -310,5 +320,7 @@ def update_nodegroup_version(account: Account, parameters: Parameters) -> Result
     asked = parameters.get("version") or ".".join((parameters.get("releaseVersion") or "").split(".")[:2])
     version = _version(cluster, asked or cluster.version, members)
     release = parameters.get("releaseVersion") or images.release(version)
-    update = rolling.begin(account, cluster, group, version, release, bool(parameters.get("force")), parameters.get("launchTemplate"))
+    update = rolling.begin(
+        account, cluster, group, version, release, bool(parameters.get("force")), parameters.get("launchTemplate")
+    )
     return {"update": update.shown}

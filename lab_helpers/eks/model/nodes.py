@@ -1,4 +1,4 @@
-"""EC2 instances ↔ Kubernetes nodes: what runs in the account's node groups stands in `kubectl get nodes`, within a second or two.
+"""EC2 instances ↔ Kubernetes nodes: what runs in the account's node groups stands in `kubectl get nodes`, within seconds.
 
 A watcher compares moto's instances with what the lab has put into each cluster, twice a second and in memory alone; only a
 difference costs calls of Kubernetes. So it does not matter which service changed an instance, or how.
@@ -18,8 +18,8 @@ from moto.autoscaling.models import autoscaling_backends
 from moto.eks.models import eks_backends
 
 from lab_helpers.clusters import NodeShape
-from lab_helpers.eks import plane
-from lab_helpers.eks.model import changes, instances, self_managed, versions
+from lab_helpers.eks import changes, plane
+from lab_helpers.eks.model import instances, self_managed, versions
 from lab_helpers.eks.model.account import Account, Cluster, Nodegroup
 from lab_helpers.errors import KubernetesError, LabError
 from lab_helpers.kube import Kube
@@ -109,11 +109,14 @@ def shape(account: Account, cluster: Cluster, instance: Any, group: Nodegroup | 
     """An instance as a node, with the labels, taints and status that EKS's AMI and the cloud controller give it."""
     kind, zone, node = instance.instance_type, instance.placement.zone, instance.private_dns_name
     facts = instances.shape(kind)
-    version, labels, taints = cluster.version, self_managed.labels(account, instance), ()
+    version, labels = cluster.version, self_managed.labels(account, instance)
+    taints: tuple[str, ...] = ()
     if group:
-        version, release = group.instances.setdefault(instance.id, (group.shown["version"], group.shown["releaseVersion"]))
+        version, _ = group.instances.setdefault(instance.id, (group.shown["version"], group.shown["releaseVersion"]))
         labels = {**group.shown.get("labels", {}), **_managed(group, instance)}
-        taints = tuple(f"{one['key']}={one.get('value', '')}:{_EFFECTS[one['effect']]}" for one in group.shown.get("taints", []))
+        taints = tuple(
+            f"{one['key']}={one.get('value', '')}:{_EFFECTS[one['effect']]}" for one in group.shown.get("taints", [])
+        )
     everywhere = {
         "kubernetes.io/arch": facts.architecture,
         "beta.kubernetes.io/arch": facts.architecture,
@@ -146,7 +149,10 @@ def _managed(group: Nodegroup, instance: Any) -> dict[str, str]:
         "eks.amazonaws.com/nodegroup-image": instance.image_id,
     }
     if group.template:
-        labels |= {"eks.amazonaws.com/sourceLaunchTemplateId": group.template, "eks.amazonaws.com/sourceLaunchTemplateVersion": "1"}
+        labels |= {
+            "eks.amazonaws.com/sourceLaunchTemplateId": group.template,
+            "eks.amazonaws.com/sourceLaunchTemplateVersion": "1",
+        }
     return labels
 
 

@@ -88,7 +88,9 @@ def update_pod_identity_association(account: Account, parameters: Parameters) ->
     shown = _association(cluster, parameters["associationId"])
     if parameters.get("roleArn"):
         shown["roleArn"] = clusters.role(parameters["roleArn"], clusterName=cluster.name)
-    shown |= {key: parameters[key] for key in ("disableSessionTags", "targetRoleArn", "policy") if parameters.get(key) is not None}
+    shown |= {
+        key: parameters[key] for key in ("disableSessionTags", "targetRoleArn", "policy") if parameters.get(key) is not None
+    }
     shown["modifiedAt"] = now()
     return {"association": shown}
 

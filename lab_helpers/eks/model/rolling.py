@@ -86,7 +86,7 @@ def roll(account: Account, cluster_name: str, name: str, number: str, before: tu
 def _at_once(group: Nodegroup) -> int:
     config = group.shown["updateConfig"]
     if share := config.get("maxUnavailablePercentage"):
-        return max(1, math.floor(group.shown["scalingConfig"]["desiredSize"] * share / 100))
+        return max(1, math.floor(int(group.shown["scalingConfig"]["desiredSize"]) * int(share) / 100))
     return int(config.get("maxUnavailable", 1))
 
 

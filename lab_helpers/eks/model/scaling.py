@@ -127,10 +127,16 @@ def relabel(account: Account, cluster: Cluster, group: Nodegroup, before: set[st
         item = kube.find("node", instance.private_dns_name)
         if item is None:
             continue
-        others = [one for one in item["spec"].get("taints", []) if one["key"].startswith(("node.kubernetes.io/", "kwok.x-k8s.io/"))]
+        others = [
+            one for one in item["spec"].get("taints", []) if one["key"].startswith(("node.kubernetes.io/", "kwok.x-k8s.io/"))
+        ]
         own = [dict(zip(("key", "value", "effect"), _parts(text), strict=True)) for text in shape.taints]
         try:
-            kube.patch("node", instance.private_dns_name, {"metadata": {"labels": {**shape.labels, **gone}}, "spec": {"taints": others + own}})
+            kube.patch(
+                "node",
+                instance.private_dns_name,
+                {"metadata": {"labels": {**shape.labels, **gone}}, "spec": {"taints": others + own}},
+            )
         except KubernetesError as error:
             if error.status != 404:
                 raise

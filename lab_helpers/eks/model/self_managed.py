@@ -27,10 +27,10 @@ def running(account: Account, cluster: Cluster) -> list[Any]:
 def _may_join(account: Account, cluster: Cluster, instance: Any) -> bool:
     arns = roles(account, instance)
     if any(entry.shown["type"] == "EC2_LINUX" and arn in arns for arn, entry in cluster.access.items()):
-        return cluster.shown["accessConfig"]["authenticationMode"] != "CONFIG_MAP"
+        return bool(cluster.shown["accessConfig"]["authenticationMode"] != "CONFIG_MAP")
     if cluster.shown["accessConfig"]["authenticationMode"] == "API" or not arns:
         return False
-    return any(arn in arns for arn in aws_auth.node_roles(cluster))
+    return bool(set(arns) & set(aws_auth.node_roles(cluster)))
 
 
 def roles(account: Account, instance: Any) -> list[str]:

@@ -38,7 +38,14 @@ def begin(cluster: Cluster, kind: str, values: dict[str, Any], of: str = "") -> 
             words = f"Cannot {kind} because {kind_of} {what} currently has update {other.shown['id']} in progress"
             raise in_use(words, clusterName=cluster.name)
     texts = [{"type": key, "value": value if isinstance(value, str) else json.dumps(value)} for key, value in values.items()]
-    shown = {"id": new_id(), "status": "InProgress", "type": kind, "params": texts, "createdAt": now(), "errors": []}
+    shown: dict[str, Any] = {
+        "id": new_id(),
+        "status": "InProgress",
+        "type": kind,
+        "params": texts,
+        "createdAt": now(),
+        "errors": [],
+    }
     cluster.updates[shown["id"]] = Update(shown, of)
     return cluster.updates[shown["id"]]
 
@@ -116,9 +123,12 @@ def update_cluster_version(account: Account, parameters: Parameters) -> Result:
     cluster = clusters.active(account, name)
     kind = _direction(cluster, version)
     versions.required(version, name)
-    behind = [group for group, kubelet in _kubelets(cluster).items() if versions.minor(version) - versions.minor(kubelet) > _SKEW]
+    behind = [
+        group for group, kubelet in _kubelets(cluster).items() if versions.minor(version) - versions.minor(kubelet) > _SKEW
+    ]
     if behind and not parameters.get("force"):
-        words = f"Nodegroups {', '.join(behind)} must be updated to match cluster version {cluster.version} before updating cluster version"
+        words = f"Nodegroups {', '.join(behind)} must be updated to match cluster version {cluster.version}"
+        words += " before updating cluster version"
         raise invalid(words, clusterName=name)
     values = {"Version": version, "PlatformVersion": versions.platform(version)}
     update = begin(cluster, kind, values)
@@ -131,7 +141,9 @@ def _direction(cluster: Cluster, version: str) -> str:
     if to == from_ + 1:
         return "VersionUpdate"
     came_up = any(
-        update.shown["type"] == "VersionUpdate" and update.of == "" and update.shown["status"] == "Successful"
+        update.shown["type"] == "VersionUpdate"
+        and update.of == ""
+        and update.shown["status"] == "Successful"
         and {"type": "Version", "value": cluster.version} in update.shown["params"]
         for update in cluster.updates.values()
     )
@@ -172,7 +184,7 @@ def change_version(account: Account, name: str, version: str, number: str) -> No
 
 @operation
 def update_cluster_config(account: Account, parameters: Parameters) -> Result:
-    """Endpoint access, subnets, logging, access mode, upgrade policy, deletion protection: recorded and shown; the access mode acts."""
+    """Endpoint, subnets, logging, access mode, upgrade policy, protection: recorded and shown; mode and protection act."""
     cluster = clusters.active(account, parameters["name"])
     given = {key: value for key, value in parameters.items() if key not in ("name", "clientRequestToken") and value is not None}
     if not given:

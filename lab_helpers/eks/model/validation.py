@@ -73,4 +73,3 @@ def _sized(shape: Any, size: int, path: str, what: str) -> Iterator[str]:
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if (low and size < low) or (high and size > high):
         yield f"{path} must have between {low or 0} and {high} {what}."
-

@@ -36,7 +36,10 @@ def schema(name: str) -> dict[str, Any]:
     """The JSON schema of an add-on's configurationValues."""
     properties = {key: {"type": kind} for key, kind in table()[name]["settings"].items()}
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "$ref": "#/definitions/Configuration"}
-    return {**head, "definitions": {"Configuration": {"type": "object", "additionalProperties": False, "properties": properties}}}
+    return {
+        **head,
+        "definitions": {"Configuration": {"type": "object", "additionalProperties": False, "properties": properties}},
+    }
 
 
 def settings(name: str, text: str, **members: Any) -> dict[str, Any]:

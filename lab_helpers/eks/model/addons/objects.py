@@ -36,7 +36,11 @@ def made(name: str, version: str, region: str, settings: dict[str, Any], role: s
     items = list(yaml.safe_load_all(text))
     for item in items:
         item["metadata"]["labels"] |= {"app.kubernetes.io/managed-by": "EKS", "eks.amazonaws.com/component": name}
-        if item["kind"] == "ServiceAccount" and role and item["metadata"]["name"] == catalog.table()[name].get("service_account"):
+        if (
+            item["kind"] == "ServiceAccount"
+            and role
+            and item["metadata"]["name"] == catalog.table()[name].get("service_account")
+        ):
             item["metadata"]["annotations"] = {"eks.amazonaws.com/role-arn": role}
         if item["kind"] in _WORKLOADS:
             part = "controller" if item["kind"] == "Deployment" else "node"

@@ -48,7 +48,8 @@ def _version(cluster: Cluster, name: str, asked: str | None) -> str:
     if name not in catalog.table():
         raise invalid(f"Addon {name} specified is not supported", **members)
     if asked and asked not in found:
-        words = f"Addon version specified is not supported: {name} {asked} on Kubernetes {cluster.version}. Supported: {', '.join(found)}"
+        words = f"Addon version specified is not supported: {name} {asked} on Kubernetes {cluster.version}."
+        words += f" Supported: {', '.join(found)}"
         raise invalid(words, **members)
     return asked or found[0]
 
@@ -92,7 +93,10 @@ def create_addon(account: Account, parameters: Parameters) -> Result:
         **({"serviceAccountRoleArn": role} if role else {}),
     }
     if identities := parameters.get("podIdentityAssociations"):
-        made = [pod_identity.put(account, cluster, {"namespace": "kube-system", **one}, owner=shown["addonArn"]) for one in identities]
+        made = [
+            pod_identity.put(account, cluster, {"namespace": "kube-system", **one}, owner=shown["addonArn"])
+            for one in identities
+        ]
         shown["podIdentityAssociations"] = [one["associationArn"] for one in made]
     cluster.addons[name] = shown
     start(account, bring_up_addon, cluster.name, name, resolve)
@@ -183,7 +187,10 @@ def update_addon(account: Account, parameters: Parameters) -> Result:
     update = updates.begin(cluster, "AddonUpdate", values_shown, f"addon/{name}")
     if (identities := parameters.get("podIdentityAssociations")) is not None:
         pod_identity.forget(cluster, shown.get("podIdentityAssociations") or [])
-        made = [pod_identity.put(account, cluster, {"namespace": "kube-system", **one}, owner=shown["addonArn"]) for one in identities]
+        made = [
+            pod_identity.put(account, cluster, {"namespace": "kube-system", **one}, owner=shown["addonArn"])
+            for one in identities
+        ]
         change["podIdentityAssociations"] = [one["associationArn"] for one in made]
     shown["status"] = "UPDATING"
     start(account, change_addon, cluster.name, name, update.shown["id"], change, resolve)
@@ -200,7 +207,7 @@ def change_addon(account: Account, cluster_name: str, name: str, number: str, ch
 
     def work() -> list[dict[str, Any]]:
         if issues := _change(account, cluster, {**shown, **change}, resolve):
-            shown |= {"status": "UPDATE_FAILED", "health": {"issues": issues}}
+            shown.update(status="UPDATE_FAILED", health={"issues": issues})
             return [{"errorCode": one["code"], "errorMessage": one["message"], "resourceIds": []} for one in issues]
         shown.update(change)
         _settle(account, cluster, shown)
@@ -247,7 +254,10 @@ def describe_addon_versions(account: Account, parameters: Parameters) -> Result:
     found = []
     for key, row in catalog.table().items():
         facts = {"type": row["type"], "publisher": row.get("publisher", "eks"), "owner": row.get("owner", "aws")}
-        asked = ((parameters.get(many), facts[one]) for many, one in (("types", "type"), ("publishers", "publisher"), ("owners", "owner")))
+        asked = (
+            (parameters.get(many), facts[one])
+            for many, one in (("types", "type"), ("publishers", "publisher"), ("owners", "owner"))
+        )
         if name in (None, key) and all(not wanted or fact in wanted for wanted, fact in asked):
             rows = [_row(key, one, minor) for one in row["versions"] if not minor or minor in one["for"]]
             if rows:
@@ -261,7 +271,11 @@ def _row(name: str, row: dict[str, Any], minor: str | None) -> dict[str, Any]:
         "architecture": ["amd64", "arm64"],
         "computeTypes": ["ec2", "hybrid"] if name not in ("aws-ebs-csi-driver", "aws-efs-csi-driver") else ["ec2"],
         "compatibilities": [
-            {"clusterVersion": one, "platformVersions": ["*"], "defaultVersion": catalog.versions(name, one)[0] == row["version"]}
+            {
+                "clusterVersion": one,
+                "platformVersions": ["*"],
+                "defaultVersion": catalog.versions(name, one)[0] == row["version"],
+            }
             for one in row["for"]
             if (minor in (None, one)) and one in versions.runnable()
         ],
@@ -280,5 +294,7 @@ def describe_addon_configuration(account: Account, parameters: Parameters) -> Re
     answer: Result = {"addonName": name, "addonVersion": version, "configurationSchema": json.dumps(catalog.schema(name))}
     if "permissions" in row:
         policy = f"arn:aws:iam::aws:policy/service-role/{row['permissions']}"
-        answer["podIdentityConfiguration"] = [{"serviceAccount": row["service_account"], "recommendedManagedPolicies": [policy]}]
+        answer["podIdentityConfiguration"] = [
+            {"serviceAccount": row["service_account"], "recommendedManagedPolicies": [policy]}
+        ]
     return answer

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import group
-from eks_kit import until
+from model_kit import group, until
 
 
 def nodes(kube):
@@ -13,7 +12,9 @@ def nodes(kube):
 def ready(kube, count):
     def check():
         found = nodes(kube)
-        states = [one["status"] for item in found.values() for one in item["status"].get("conditions", []) if one["type"] == "Ready"]
+        states = [
+            one["status"] for item in found.values() for one in item["status"].get("conditions", []) if one["type"] == "Ready"
+        ]
         return len(found) == count and states == ["True"] * count and found
 
     return check
