@@ -84,6 +84,9 @@ def main(folder: Path) -> None:
     """Load the account, serve, and say in endpoint.json that it is ready."""
     began, record = time.monotonic(), folder / "endpoint.json"
     wanted = json.loads((folder / "wanted.json").read_text())
+    from lab_helpers.eks import model
+
+    model.install()
     try:
         state.load(folder)
     except state.Unreadable as why:
@@ -93,6 +96,7 @@ def main(folder: Path) -> None:
     saver = Saver(folder)
     saver.start()
     serve_moto(folder)
+    threading.Thread(target=model.resume, daemon=True).start()  # a control plane that died with the machine takes seconds
     proxy = Proxy(Authority(folder), wanted["password"], folder / "http.sock")
 
     def ready(port: int) -> None:

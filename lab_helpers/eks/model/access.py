@@ -13,14 +13,13 @@ from typing import Any
 import yaml
 
 from lab_helpers.eks import callers, plane
-from lab_helpers.eks.model import clusters
 from lab_helpers.eks.model.account import Account, Cluster, Entry, new_id, now
-from lab_helpers.eks.model.errors import EksError, in_use, invalid, not_found, refused
-from lab_helpers.eks.model.registry import Parameters, Result, operation, pages
+from lab_helpers.eks.model.errors import EksError, in_use, invalid, refused
+from lab_helpers.eks.model.registry import Parameters
 from lab_helpers.errors import KubernetesError
 
 _RBAC = "rbac.authorization.k8s.io"
-_PREFIX = "arn:aws:eks::aws:cluster-access-policy/"
+PREFIX = "arn:aws:eks::aws:cluster-access-policy/"
 _MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")  # a road with one direction
 _NODES = {
     "EC2_LINUX": ["system:nodes"],
@@ -31,7 +30,7 @@ _NODES = {
 }
 _TYPES = ("STANDARD", *_NODES)
 _MOST = 500  # quota of EKS: access entries in a cluster
-_ADMIN = _PREFIX + "AmazonEKSClusterAdminPolicy"
+_ADMIN = PREFIX + "AmazonEKSClusterAdminPolicy"
 
 
 @cache
@@ -122,7 +121,7 @@ def groups(entry: Entry) -> list[str]:
     for arn, policy in entry.policies.items():
         scope = policy["accessScope"]
         names = [""] if scope["type"] == "cluster" else [f":{namespace}" for namespace in scope["namespaces"]]
-        found += [f"eks-access:{arn.removeprefix(_PREFIX)}{name}" for name in names]
+        found += [f"eks-access:{arn.removeprefix(PREFIX)}{name}" for name in names]
     return found
 
 
@@ -133,7 +132,7 @@ def apply(cluster: Cluster) -> None:
     kube = plane.kube(cluster.local, cluster.provider)
     for entry in list(cluster.access.values()):
         for arn, policy in entry.policies.items():
-            _bind(kube, arn.removeprefix(_PREFIX), policy["accessScope"])
+            _bind(kube, arn.removeprefix(PREFIX), policy["accessScope"])
 
 
 def _bind(kube: Any, name: str, scope: dict[str, Any]) -> None:
@@ -161,34 +160,6 @@ def _bind(kube: Any, name: str, scope: dict[str, Any]) -> None:
                 raise
 
 
-# -- operations --------------------------------------------------------------------------------------------------
-
-
-def _with_api(account: Account, name: str) -> Cluster:
-    cluster = account.cluster(name)
-    if cluster.shown["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
-        words = "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation."
-        raise refused(words, clusterName=name)
-    return clusters.active(account, name)
-
-
-def _entry(cluster: Cluster, arn: str) -> Entry:
-    if arn not in cluster.access:
-        hint = "You can view your available access entries with 'list-access-entries'."
-        words = f"The specified principalArn could not be found. {hint} Seen: {arn}"
-        raise not_found(words, clusterName=cluster.name)
-    return cluster.access[arn]
-
-
-@operation
-def create_access_entry(account: Account, parameters: Parameters) -> Result:
-    """Works; the authenticator knows the principal at once."""
-    cluster = _with_api(account, parameters["clusterName"])
-    entry = put(account, cluster, parameters)
-    apply(cluster)
-    return {"accessEntry": entry.shown}
-
-
 def put(account: Account, cluster: Cluster, wanted: Parameters) -> Entry:
     """Put an entry on record.
 
@@ -204,7 +175,7 @@ def put(account: Account, cluster: Cluster, wanted: Parameters) -> Entry:
     if kind != "STANDARD" and (own or wanted.get("username")):
         words = "The kubernetesGroups and username parameters can only be set for entries of type STANDARD"
         raise invalid(words, clusterName=cluster.name)
-    _checked(cluster, own, wanted.get("username"))
+    checked(cluster, own, wanted.get("username"))
     if arn in cluster.access:
         raise in_use("The specified access entry resource is already in use on this cluster.", clusterName=cluster.name)
     if len(cluster.access) >= _MOST:
@@ -212,7 +183,12 @@ def put(account: Account, cluster: Cluster, wanted: Parameters) -> Entry:
     return _make(account, cluster, arn, kind, wanted)
 
 
-def _checked(cluster: Cluster, own: list[str], username: str | None) -> None:
+def checked(cluster: Cluster, own: list[str], username: str | None) -> None:
+    """Refuse names that belong to Kubernetes or AWS.
+
+    Raises:
+        EksError: one of them begins so.
+    """
     for group in own:
         if group.startswith(("system:", "eks:", "aws:", "amazon:", "iam:")):
             words = f"The kubernetes group name {group} is invalid, it cannot start with {group.partition(':')[0]}:"
@@ -247,43 +223,6 @@ def _make(account: Account, cluster: Cluster, arn: str, kind: str, wanted: Param
     return cluster.access[arn]
 
 
-@operation
-def describe_access_entry(account: Account, parameters: Parameters) -> Result:
-    """Works."""
-    return {"accessEntry": _entry(_with_api(account, parameters["clusterName"]), parameters["principalArn"]).shown}
-
-
-@operation
-def list_access_entries(account: Account, parameters: Parameters) -> Result:
-    """Works."""
-    cluster, policy = _with_api(account, parameters["clusterName"]), parameters.get("associatedPolicyArn")
-    arns = [arn for arn, entry in cluster.access.items() if not policy or policy in entry.policies]
-    return pages(sorted(arns), parameters, "accessEntries")
-
-
-@operation
-def update_access_entry(account: Account, parameters: Parameters) -> Result:
-    """Works; acts at once."""
-    cluster = _with_api(account, parameters["clusterName"])
-    entry = _entry(cluster, parameters["principalArn"])
-    changed = {key: parameters[key] for key in ("kubernetesGroups", "username") if parameters.get(key) is not None}
-    if changed and entry.shown["type"] != "STANDARD":
-        raise refused("Only entries of type STANDARD can be updated", clusterName=cluster.name)
-    _checked(cluster, changed.get("kubernetesGroups", []), changed.get("username"))
-    entry.shown |= {**changed, "modifiedAt": now()}
-    apply(cluster)
-    return {"accessEntry": entry.shown}
-
-
-@operation
-def delete_access_entry(account: Account, parameters: Parameters) -> Result:
-    """Works; acts at once."""
-    cluster = _with_api(account, parameters["clusterName"])
-    _entry(cluster, parameters["principalArn"])
-    remove(cluster, parameters["principalArn"])
-    return {}
-
-
 def remove(cluster: Cluster, arn: str) -> None:
     """Take an entry away; there is none: nothing."""
     if cluster.access.pop(arn, None):
@@ -300,7 +239,7 @@ def associate(cluster: Cluster, entry: Entry, arn: str, scope: dict[str, Any]) -
     Raises:
         EksError: no such policy, or a scope that cannot be.
     """
-    if not arn.startswith(_PREFIX) or arn.removeprefix(_PREFIX) not in policies():
+    if not arn.startswith(PREFIX) or arn.removeprefix(PREFIX) not in policies():
         raise invalid(f"The policyArn parameter format is not valid: {arn}", clusterName=cluster.name)
     kind, namespaces = scope.get("type") or "cluster", list(scope.get("namespaces") or [])
     if (kind == "namespace") != bool(namespaces):
@@ -319,42 +258,3 @@ def associate(cluster: Cluster, entry: Entry, arn: str, scope: dict[str, Any]) -
     if before:
         entry.policies[arn]["associatedAt"] = before["associatedAt"]
     return entry.policies[arn]
-
-
-@operation
-def associate_access_policy(account: Account, parameters: Parameters) -> Result:
-    """AWS's published rules as a ClusterRole; a policy whose rules are not published gives nothing."""
-    cluster = _with_api(account, parameters["clusterName"])
-    entry = _entry(cluster, parameters["principalArn"])
-    shown = associate(cluster, entry, parameters["policyArn"], parameters["accessScope"])
-    apply(cluster)
-    return {"clusterName": cluster.name, "principalArn": parameters["principalArn"], "associatedAccessPolicy": shown}
-
-
-@operation
-def disassociate_access_policy(account: Account, parameters: Parameters) -> Result:
-    """Works; acts at once."""
-    cluster = _with_api(account, parameters["clusterName"])
-    entry = _entry(cluster, parameters["principalArn"])
-    if entry.policies.pop(parameters["policyArn"], None) is None:
-        raise not_found(f"The policy {parameters['policyArn']} is not associated", clusterName=cluster.name)
-    apply(cluster)
-    return {}
-
-
-@operation
-def list_associated_access_policies(account: Account, parameters: Parameters) -> Result:
-    """Works."""
-    cluster = _with_api(account, parameters["clusterName"])
-    entry = _entry(cluster, parameters["principalArn"])
-    page = pages(list(entry.policies.values()), parameters, "associatedAccessPolicies")
-    return {"clusterName": cluster.name, "principalArn": parameters["principalArn"], **page}
-
-
-@operation
-def list_access_policies(account: Account, parameters: Parameters) -> Result:
-    """The policies that AWS publishes; those without rules here give nothing."""
-    rows = [{"name": name, "arn": _PREFIX + name} for name in sorted(policies())]
-    # The operation has no error for a token that nobody gave: it begins at the start.
-    token = str(parameters.get("nextToken") or "")
-    return pages(rows, {**parameters, "nextToken": token if token.isdigit() else None}, "accessPolicies")

@@ -115,12 +115,12 @@ class Cluster:
         return str(self.shown["version"])
 
 
-class Account(models.EKSBackend):
+class Account(models.EKSBackend):  # type: ignore[misc]
     """EKS in one region of the account."""
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
-        self.clusters: dict[str, Cluster] = {}  # type: ignore[assignment]
+        self.clusters: dict[str, Cluster] = {}
         self.jobs: dict[str, tuple[str, tuple[Any, ...]]] = {}
         self.published = False
 

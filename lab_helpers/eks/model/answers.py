@@ -34,7 +34,7 @@ _NEAREST = {
 }
 
 
-class Answers(EKSResponse):
+class Answers(EKSResponse):  # type: ignore[misc]
     """EKS's operations."""
 
     PROTOCOL_PARSER_MAP_TYPE = dict

@@ -7,7 +7,7 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 
 
-class EksError(ServiceException):
+class EksError(ServiceException):  # type: ignore[misc]
     """An answer that is no success.
 
     Args:

@@ -10,8 +10,7 @@ from moto.eks.models import eks_backends
 
 from lab_helpers.eks import plane
 from lab_helpers.eks.model import (
-    access,
-    cloudformation,
+    access_operations,
     clusters,
     fargate,
     identity_providers,
@@ -30,21 +29,24 @@ from lab_helpers.eks.model import (
 from lab_helpers.eks.model.account import Account
 from lab_helpers.eks.model.addons import operations as addons
 from lab_helpers.eks.model.answers import Answers
+from lab_helpers.eks.model.stacks import clusters as stacks_of_clusters
+from lab_helpers.eks.model.stacks import others as other_stacks
 from lab_helpers.errors import LabError
 
 _log = logging.getLogger(__name__)
 
 ROOMS = (
-    access,
+    access_operations,
     addons,
     clusters,
-    cloudformation,
     fargate,
     identity_providers,
     insights,
     nodegroups,
     not_played,
+    other_stacks,
     pod_identity,
+    stacks_of_clusters,
     tags,
     updates,
     versions,
@@ -60,7 +62,7 @@ def install() -> None:
         mended.mend()
         backends: Any = eks_backends
         backends.backend = Account
-        models.EKSBackend = Account  # type: ignore[misc]
+        models.EKSBackend = Account
         urls.url_paths.clear()
         urls.url_paths["{0}/(?P<rest>.+)$"] = Answers.dispatch
     if not _watcher:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -71,10 +70,3 @@ def _update_termination_protection(self: Any) -> ActionResult:
     stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
     stack.enable_termination_protection = str(self._get_param("EnableTerminationProtection")).lower() == "true"
     return ActionResult({"StackId": stack.stack_id})
-
-
-def camel(value: Any) -> Any:
-    """CloudFormation's `SubnetIds` as the API's `subnetIds`, all the way down; keys of tags and labels stay."""
-    if isinstance(value, dict):
-        return {re.sub("^[A-Z]", lambda first: first.group().lower(), key): camel(item) for key, item in value.items()}
-    return [camel(item) for item in value] if isinstance(value, list) else value
