@@ -96,7 +96,7 @@ def main(folder: Path) -> None:
     saver = Saver(folder)
     saver.start()
     serve_moto(folder)
-    threading.Thread(target=model.resume, daemon=True).start()  # a control plane that died with the machine takes seconds
+    threading.Thread(target=lambda: (model.resume(), model.warm()), daemon=True).start()  # both take seconds
     proxy = Proxy(Authority(folder), wanted["password"], folder / "http.sock")
 
     def ready(port: int) -> None:

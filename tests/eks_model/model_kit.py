@@ -29,6 +29,7 @@ class Endpoint:
         from moto.server import DomainDispatcherApplication, create_backend_app
 
         model.install()
+        model.warm()
         self.server = make_server(
             "127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True, request_handler=Quiet
         )

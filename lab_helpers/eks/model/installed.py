@@ -83,6 +83,11 @@ def resume() -> None:
         jobs.resume(account)
 
 
+def warm() -> None:
+    """Import now what the first stack would wait for; call it when the first requests are answered already."""
+    mended.stacks()
+
+
 def stop() -> None:
     """End the model's own thread; for tests, and before the process ends."""
     for watcher in _watcher:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from moto.autoscaling.models import FakeAutoScalingGroup
-from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.route_tables import RouteTable
@@ -23,10 +22,17 @@ def mend() -> None:
     _mended = True
     group: Any = FakeAutoScalingGroup
     group.replace_autoscaling_group_instances = _spread(group.replace_autoscaling_group_instances)
-    subnet, table, stacks = (Subnet, RouteTable, CloudFormationResponse)  # type: Any, Any, Any
+    subnet, table = (Subnet, RouteTable)  # type: Any, Any
     subnet.create_from_cloudformation_json = classmethod(_public(subnet.create_from_cloudformation_json.__func__))
     table.delete_from_cloudformation_json = classmethod(_delete_table)
-    stacks.update_termination_protection = _update_termination_protection
+
+
+def stacks() -> None:
+    """Import moto's CloudFormation, which takes six seconds of a processor, and mend it."""
+    from moto.cloudformation import responses
+
+    answers: Any = responses.CloudFormationResponse
+    answers.update_termination_protection = _update_termination_protection
 
 
 def _spread(one_subnet: Callable[..., None]) -> Callable[..., None]:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from moto.cloudformation.exceptions import ValidationError
 from moto.eks.models import eks_backends
 
 from lab_helpers.eks.model.account import Account
@@ -165,11 +164,13 @@ def _number(key: str, value: Any) -> Any:
 
 
 def _refusal(error: EksError) -> Any:
-    return ValidationError(message=f'Resource handler returned message: "{error.message} (Service: Eks, {error.code})"')
+    return failed(f'Resource handler returned message: "{error.message} (Service: Eks, {error.code})"')
 
 
 def failed(words: str) -> Any:
     """What ends a stack: raise it."""
+    from moto.cloudformation.exceptions import ValidationError  # six seconds of imports, which a stack has paid already
+
     return ValidationError(message=words)
 
 
