@@ -96,7 +96,12 @@ def main(folder: Path) -> None:
     saver = Saver(folder)
     saver.start()
     serve_moto(folder)
-    threading.Thread(target=lambda: (model.resume(), model.warm()), daemon=True).start()  # both take seconds
+
+    def settle() -> None:  # control planes that died with the machine, and imports: both take seconds
+        model.resume()
+        model.warm()
+
+    threading.Thread(target=settle, daemon=True).start()
     proxy = Proxy(Authority(folder), wanted["password"], folder / "http.sock")
 
     def ready(port: int) -> None:
