@@ -21,8 +21,7 @@ lab: $(VENV)/.ready
 	@$(BIN)/lab open
 
 test: $(VENV)/.ready
-	@$(BIN)/lab setup
-	@$(BIN)/lab setup --all || echo "Without the node image: what needs it is left out, and named at the end."
+	@$(BIN)/lab setup --all || { $(BIN)/lab setup && echo "Without the node image: what needs it is left out, and named at the end."; }
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 test-kind: $(VENV)/.ready

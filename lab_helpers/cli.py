@@ -61,7 +61,9 @@ def setup(
     if what == "kind":
         engine.required()
     kind = what == "kind" or (everything and engine.info() is not None)
-    wanted = toolchain.usual(*(["kind"] if kind else []))
+    # Programs of the image too, in one go: what is compiled for one of them serves the others.
+    image = ["node image"] if kind and nodeimage.built_here(settings) else []
+    wanted = toolchain.usual(*(["kind", *image] if kind else []))
     todo = toolchain.missing(wanted)
     for row in diagnose() if not todo else []:
         if not row.ok and row.what in wanted:

@@ -1,7 +1,7 @@
 """The node image of kind clusters, with everything inside that labs run: nothing is pulled while a lab runs.
 
 Where a registry can be reached it is kind's official image, by digest; elsewhere it is built on this machine. Providers
-call `present`, `ensure` and `patches`; nothing else of this room is for others.
+call `present`, `built_here`, `ensure` and `patches`; nothing else of this room is for others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lab_helpers.settings import Settings, writable
 from lab_helpers.toolchain import catalog
 from lab_helpers.toolchain.setup_status import SetupStatus
 
-__all__ = ["ensure", "patches", "present"]
+__all__ = ["built_here", "ensure", "patches", "present"]
 
 _NAME = "lab.local/node"
 
@@ -36,6 +36,11 @@ def present(settings: Settings) -> str | None:
         ClusterError: no engine answers.
     """
     return next((name for name in references() if engine.exists("image", name)), None)
+
+
+def built_here(settings: Settings) -> bool:
+    """Whether the image is still to come, and no registry answers: its programs (group `node image`) are needed."""
+    return present(settings) is None and not official.reachable(settings)
 
 
 def ensure(
