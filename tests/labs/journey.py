@@ -29,7 +29,8 @@ from lab_helpers.clusters import engine, nodeimage
 from lab_helpers.teaching import lesson
 
 CELL_SECONDS, LAB_SECONDS = 120, 1200
-OPEN_SECONDS = 400  # for the cell that opens a lab: on kind each node of its cluster is a machine that starts
+OPEN_SECONDS = 400  # for the cells that open and close a lab: on kind each node of its cluster is a machine that starts
+_OPENS = re.compile(r"\bopen_lab\(|\blab\.(close|reset)\(")
 _CHECK = re.compile(r"""^check\(\s*["']([\w-]+)["']""", re.M)
 _SCENE = re.compile(r"""^scene\(\s*["']([\w-]+)["']""", re.M)
 
@@ -152,7 +153,7 @@ class Journey:
         if self.broken:
             return f"not reached: {self.broken}"
         left = LAB_SECONDS - (time.monotonic() - self.began)
-        self.client.timeout = max(1, min(OPEN_SECONDS if "open_lab(" in step.source else CELL_SECONDS, left))
+        self.client.timeout = max(1, min(OPEN_SECONDS if _OPENS.search(step.source) else CELL_SECONDS, left))
         probe = nbformat.v4.new_code_cell(step.source, id=step.cell)
         self.notebook.cells[self.index[step.cell]] = probe  # where nbclient looks for a live picture's place
         began = time.monotonic()
