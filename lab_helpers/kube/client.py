@@ -173,7 +173,7 @@ class Kube:
         path = self._resource(kind).path(namespace, name, subresource)
         return self.raw("PATCH", path + _query({"fieldManager": FIELD_MANAGER}), patch, "application/merge-patch+json")
 
-    def delete(self, kind: str, name: str, namespace: str = "default", wait: bool = True, deadline: float = 30) -> None:
+    def delete(self, kind: str, name: str, namespace: str = "default", wait: bool = True, deadline: float = 60) -> None:
         """Delete one object, and with `wait` return when it is gone; no error where there is none."""
         try:
             self.raw("DELETE", self._resource(kind).path(namespace, name), {"propagationPolicy": "Background"})
