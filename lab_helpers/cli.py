@@ -17,17 +17,20 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from lab_helpers import clusters, processes, toolchain
+from lab_helpers import cli_aws, clusters, processes, toolchain
 from lab_helpers import settings as settings_module
 from lab_helpers.clusters import diagnosis, engine, nodeimage
+from lab_helpers.eks import diagnosis as aws_diagnosis
+from lab_helpers.eks import service
 from lab_helpers.errors import ClusterError, LabError, SettingError
 from lab_helpers.settings import Settings
-from lab_helpers.teaching import jupyter, lesson, progress, rehearsal
+from lab_helpers.teaching import cloud, jupyter, lesson, progress, rehearsal
 from lab_helpers.teaching.ownership import Ownership
 from lab_helpers.toolchain.diagnose import diagnose
 from lab_helpers.toolchain.setup_status import SetupStatus
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="EKS Lab: Kubernetes and Amazon EKS, hands on, offline.")
+app.add_typer(cli_aws.app, name="aws")
 out = Console(soft_wrap=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -37,7 +40,8 @@ LabName = Annotated[str, typer.Argument(help="A lab's name or number; `lab list`
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what is here, what is missing, and what to type."""
-    rows = [*diagnose(), *diagnosis.diagnose(settings_module.load())]
+    settings = settings_module.load()
+    rows = [*diagnose(), *diagnosis.diagnose(settings), *aws_diagnosis.diagnose(settings)]
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
     else:
@@ -183,14 +187,14 @@ def shell(context: typer.Context, name: LabName) -> None:
     """Open a terminal, or run one command (after --), in a lab's environment: what its notebook sees."""
     room, settings = lesson.named(name), settings_module.load()
     maker = clusters.provider(settings)
-    programs = [*(maker.programs(room.profile) if room.profile else []), *room.programs]
+    programs = cloud.programs(room, maker)
     toolchain.ensure(programs, say=lambda line: print(f" • {line}", file=sys.stderr))
     cluster = maker.get(maker.names_for(room.name, room.profile)[0]) if room.profile else None
     if room.profile and cluster is None:
         raise ClusterError(
             f"{room.name} is not open.", next_step=f"open it first: lab open {room.name}, and run its first cell"
         )
-    env = clusters.environment(cluster, maker, toolchain.bin_folder(dict.fromkeys(programs)))
+    env = cloud.environment_of(settings, room, cluster, maker, toolchain.bin_folder(programs))
     if context.args:
         raise typer.Exit(subprocess.run(context.args, env=env).returncode)
     print(f"The environment of {room.name}; exit or Ctrl-D ends it.")
@@ -258,6 +262,7 @@ def clean(everything: Annotated[bool, typer.Option("--all", help="Also the progr
     elif everything:
         remedy = f"wait for it, or: kill {status.pid}; then: lab clean --all"
         raise LabError("Programs are being prepared now by another `lab setup`.", f"process {status.pid}", remedy)
+    service.clean(settings)  # before the clusters: it would mend them
     ended = sum(maker.delete_all() for maker in clusters.every(settings))
     for folder in (settings.data / "jupyter", settings.data / "containers"):
         processes.end_recorded(folder)
@@ -277,6 +282,9 @@ def clean(everything: Annotated[bool, typer.Option("--all", help="Also the progr
 def main() -> None:
     """Run the command; an error is a few readable lines and exit code 1."""
     try:
+        here = cloud.leave(os.environ)  # the set-up goes the user's own way to the network, also from a lab's terminal
+        os.environ.clear()
+        os.environ.update(here)
         app()
     except LabError as error:
         Console(stderr=True, soft_wrap=True).print(escape(error.text()), style="red", highlight=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -23,11 +24,12 @@ os.environ |= {
     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
 }
 
-from lab_helpers.eks import account, changes, files, state  # noqa: E402
+from lab_helpers.eks import account, changes, files, model, plane, state  # noqa: E402
+from lab_helpers.eks.authenticator import Authenticators  # noqa: E402
 from lab_helpers.eks.calls import Log  # noqa: E402
 from lab_helpers.eks.certificates import Authority  # noqa: E402
 from lab_helpers.eks.front import Front  # noqa: E402
-from lab_helpers.eks.proxy import Proxy  # noqa: E402
+from lab_helpers.eks.proxy import Proxy, address  # noqa: E402
 
 _PAUSE = 0.5  # seconds between a change and its being saved, so that a burst of changes is saved once
 
@@ -82,10 +84,9 @@ def serve_moto(folder: Path) -> None:
 
 def main(folder: Path) -> None:
     """Load the account, serve, and say in endpoint.json that it is ready."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     began, record = time.monotonic(), folder / "endpoint.json"
     wanted = json.loads((folder / "wanted.json").read_text())
-    from lab_helpers.eks import model
-
     model.install()
     try:
         state.load(folder)
@@ -96,19 +97,20 @@ def main(folder: Path) -> None:
     saver = Saver(folder)
     saver.start()
     serve_moto(folder)
+    proxy = Proxy(Authority(folder), wanted["password"], folder / "http.sock")
 
     def settle() -> None:  # control planes that died with the machine, and imports: both take seconds
         model.resume()
         model.warm()
 
-    threading.Thread(target=settle, daemon=True).start()
-    proxy = Proxy(Authority(folder), wanted["password"], folder / "http.sock")
-
     def ready(port: int) -> None:
+        plane.authenticator = Authenticators(folder, address(port, wanted["password"]))
+        threading.Thread(target=settle, daemon=True).start()
         files.write(record, json.dumps({"pid": os.getpid(), "port": port, "seconds": round(time.monotonic() - began, 1)}))
         print(f"ready on port {port} after {time.monotonic() - began:.1f} s", flush=True)
 
     def end(sign: int, frame: object) -> None:
+        model.stop()
         saver.finish()
         os._exit(0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import io
+import json
 import os
 import shlex
 import sys
@@ -15,6 +16,8 @@ from lab_helpers.eks.proxy import address
 from lab_helpers.settings import writable
 
 _LOOPBACK = "127.0.0.1,localhost,::1"
+_OUTSIDE = "LAB_OUTSIDE"  # what `apply` replaced, for `leave`: the lab's own set-up goes the user's way to the network
+_REPLACED = ("SSL_CERT_FILE", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 
 
 def variables(folder: Path, port: int, password: str) -> dict[str, str]:
@@ -47,8 +50,20 @@ def variables(folder: Path, port: int, password: str) -> dict[str, str]:
 
 def apply(env: Mapping[str, str], folder: Path, port: int, password: str) -> dict[str, str]:
     """An environment in which the lab's AWS is the only one; `env` has been scrubbed of the user's own."""
-    path = os.pathsep.join([str(folder / "bin"), env.get("PATH", "")])
-    return {**env, **variables(folder, port, password), "PATH": path}
+    before = leave(env)
+    path = os.pathsep.join([str(folder / "bin"), before.get("PATH", "")])
+    outside = json.dumps({name: before[name] for name in _REPLACED if name in before})
+    return {**before, **variables(folder, port, password), "PATH": path, _OUTSIDE: outside}
+
+
+def leave(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment as it was before `apply`; one that has not been there is returned as it is."""
+    if _OUTSIDE not in env:
+        return dict(env)
+    left = {name: value for name, value in env.items() if name not in (*_REPLACED, _OUTSIDE) and not name.startswith("AWS_")}
+    own = Path(env.get("AWS_CONFIG_FILE", "/")).parent / "bin"
+    left["PATH"] = os.pathsep.join(part for part in left.get("PATH", "").split(os.pathsep) if part != str(own))
+    return {**left, **json.loads(env[_OUTSIDE])}
 
 
 def write(folder: Path, key: str, secret: str) -> None:

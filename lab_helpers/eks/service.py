@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from lab_helpers import processes
 from lab_helpers.clusters import scrubbed
-from lab_helpers.eks import environment, files
+from lab_helpers.eks import authenticator, environment, files
 from lab_helpers.errors import ProgramError
 from lab_helpers.settings import Settings, plain, writable
 
@@ -68,7 +68,7 @@ def ensure(settings: Settings, say: Callable[[str], None] = lambda line: None) -
         _end(here)
         (here / "endpoint.json").unlink(missing_ok=True)
         (here / "notice").unlink(missing_ok=True)
-        env = {**scrubbed(os.environ), "PYTHONUNBUFFERED": "1"}
+        env = {**scrubbed(environment.leave(os.environ)), "PYTHONUNBUFFERED": "1"}
         process = processes.start(NAME, [sys.executable, "-m", "lab_helpers.eks", str(here)], folder=here, env=env)
         _wait(settings, process)
         if (here / "notice").exists():
@@ -120,6 +120,8 @@ def clean(settings: Settings) -> bool:
     here = folder(settings)
     there = here.exists()
     _end(here)
+    for local in authenticator.every(here):
+        processes.end_recorded(authenticator.folder(here, local))
     shutil.rmtree(here, ignore_errors=True)
     return there
 

@@ -79,6 +79,14 @@ def documents(caller: Caller) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
     for holder in holders:
         inline, attached = holder.policies, holder.managed_policies
-        texts = [*(inline.values() if isinstance(inline, dict) else inline), *(policy.document for policy in attached.values())]
+        texts = [
+            *(inline.values() if isinstance(inline, dict) else inline),
+            *(_document(policy) for policy in attached.values()),
+        ]
         found += [json.loads(text) for text in texts if isinstance(text, str)]
     return found
+
+
+def _document(policy: Any) -> Any:
+    """A managed policy's text: that of its default version."""
+    return next((version.document for version in policy.versions if version.is_default), "{}")

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lab_helpers import processes
+from lab_helpers import processes, settings
 from lab_helpers.clusters import COMPONENTS, Cluster, NodeShape, Provider
-from lab_helpers.errors import CheckFailed, ClusterError, KubernetesError, WaitTimeout
+from lab_helpers.errors import CheckFailed, ClusterError, WaitTimeout
 from lab_helpers.kube import Kube
-from lab_helpers.teaching import audit, autoscaling, nodes, panels, scheduling, shell
+from lab_helpers.teaching import audit, autoscaling, cloud, nodes, panels, scheduling, shell
 from lab_helpers.teaching.lesson import Lesson
-from lab_helpers.teaching.recorder import Recorder
-from lab_helpers.teaching.shown import Health, Log
+from lab_helpers.teaching.recorder import Recorder, true
+from lab_helpers.teaching.shown import Calls, Health, Log
 from lab_helpers.teaching.traffic import Traffic
 from lab_helpers.views import Live, Picture, cluster_map, node_fill, scores, sequence, timeline
 
@@ -30,12 +30,12 @@ class Lab:
         lesson: what its folder says.
         provider: who made its cluster: `kind` or `embedded`.
         programs: the folder that comes first in PATH.
-        opened: when, in seconds since 1970.
+        opened, entered: when its cluster was entered, and the lab, in seconds since 1970.
     """
 
     def __init__(self, room: Lesson, maker: Provider, cluster: Cluster | None, programs: Path) -> None:
         self.name, self.title, self.lesson, self._maker, self.programs = room.name, room.title, room, maker, programs
-        self.provider = maker.name
+        self.provider, self.entered = maker.name, time.time()
         self._quiet, self._marks = False, list[tuple[float, str]]()
         self.inhabit(cluster)
 
@@ -90,6 +90,20 @@ class Lab:
             step = f'lab = open_lab("{self.name}") opens it again' if self.lesson.profile else ""
             raise ClusterError(f"{self.name} {why}.", next_step=step)
         return part
+
+    def use(self, name: str) -> None:
+        """Look at an EKS cluster from now on: its API, its pictures, its logs are those of this lab."""
+        self.leave()
+        self.inhabit(cloud.cluster(settings.load(), name))
+        self.record()
+
+    def aws(self, service: str) -> Any:
+        """boto3's client for one of AWS's services, for instance `eks`."""
+        return cloud.client(service)
+
+    def calls(self, *names: str, last: float | None = None) -> Calls:
+        """What AWS was asked since the lab was opened, or in the `last` seconds; names of services or operations choose."""
+        return cloud.recorded(settings.load(), names, time.time() - last if last else self.entered)
 
     def health(self) -> Health:
         """Each component's state: running, unhealthy, stopped (by you) or dead."""
@@ -151,6 +165,8 @@ class Lab:
 
     def log(self, component: str, lines: int = 20) -> str:
         """The last lines of a component's log."""
+        if component == "authenticator":
+            return Log(processes.tail(cloud.log(settings.load(), self.cluster.name), lines))
         if component not in (*COMPONENTS, "kwok-controller", "audit"):
             self._known(component, self.health())
         return Log(processes.tail(self._maker.log(self.cluster, component), lines))
@@ -204,7 +220,7 @@ class Lab:
         with Live() as live:
             while True:
                 late = time.monotonic() - begun > (until if not callable(until) else seconds)
-                over = callable(until) and _true(until)  # asked first: the last frame shows what made it true
+                over = callable(until) and true(until)  # asked first: the last frame shows what made it true
                 if over or late:
                     answers = recorder.catch_up()
                 if over or late or recorder.changes != drawn or time.monotonic() - last > 1:
@@ -298,12 +314,3 @@ class Lab:
                 f"There is no {name} yet.", next_step="fill in the exercise cell above, run it, then this one again"
             )
         return names[name]
-
-
-def _true(until: Callable[[], object]) -> bool:
-    try:
-        return bool(until())
-    except KubernetesError as error:
-        if error.status:
-            raise
-        return False  # the API server does not answer: what it would say may come true later

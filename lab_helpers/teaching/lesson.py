@@ -59,6 +59,7 @@ class Lesson:
         needs: what an earlier lab taught.
         programs: programs beyond those of the cluster.
         profile: the cluster it needs, or None.
+        aws: whether the local AWS is there.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Lesson:
     needs: tuple[str, ...]
     programs: tuple[str, ...]
     profile: Profile | None
+    aws: bool = False
     exercises: dict[str, Exercise] = field(default_factory=dict)
 
     @cached_property
@@ -141,7 +143,7 @@ def read(folder: Path) -> Lesson:
     """
     path = folder / "lab.yaml"
     table = _mapping(path)
-    _only(table, path, "title, summary, minutes, objectives, needs, programs, cluster")
+    _only(table, path, "title, summary, minutes, objectives, needs, programs, cluster, aws")
     texts = {key: str(_key(table, path, key, str)) for key in ("title", "summary")}
     return Lesson(
         name=folder.name,
@@ -151,6 +153,7 @@ def read(folder: Path) -> Lesson:
         needs=_strings(table, path, "needs"),
         programs=_strings(table, path, "programs"),
         profile=_profile(table, path),
+        aws=_key(table, path, "aws", bool, False),
         exercises=_exercises(folder / "exercises.yaml"),
         **texts,
     )
@@ -199,14 +202,14 @@ def _only(table: dict[str, Any], where: object, known: str) -> None:
 
 def _key(table: dict[str, Any], path: object, key: str, kind: type, default: Any = None) -> Any:
     value = table.get(key, default)
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         seen = "the key is missing" if key not in table else f"{value!r}"
         raise LessonError(f"{path}: {key} has to be {_NAMES[kind]}.", seen, f"{key}: {_SAMPLES[kind]}")
     return value
 
 
-_NAMES: dict[type, str] = {str: "a text", int: "a whole number", list: "a list", dict: "a mapping"}
-_SAMPLES: dict[type, str] = {str: "one sentence", int: "45", list: "[first, second]", dict: "{key: value}"}
+_NAMES: dict[type, str] = {str: "a text", int: "a whole number", list: "a list", dict: "a mapping", bool: "true or false"}
+_SAMPLES: dict[type, str] = {str: "one sentence", int: "45", list: "[first, second]", dict: "{key: value}", bool: "true"}
 
 
 def _strings(table: dict[str, Any], path: object, key: str) -> tuple[str, ...]:

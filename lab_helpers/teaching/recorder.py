@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from lab_helpers.errors import LabError
+from lab_helpers.errors import KubernetesError, LabError
 from lab_helpers.kube import Kube
 from lab_helpers.views import History
 
@@ -108,3 +109,13 @@ class Recorder:
 
 def _version(item: Object) -> int:
     return int(item["metadata"]["resourceVersion"])
+
+
+def true(until: Callable[[], object]) -> bool:
+    """Whether a condition holds; an API server that does not answer has not said no for good."""
+    try:
+        return bool(until())
+    except KubernetesError as error:
+        if error.status:
+            raise
+        return False  # the API server does not answer: what it would say may come true later

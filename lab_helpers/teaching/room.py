@@ -10,7 +10,7 @@ from pathlib import Path
 from lab_helpers import clusters, settings, toolchain
 from lab_helpers.clusters import Cluster, Provider
 from lab_helpers.errors import ClusterError, LessonError, ProgramError, SettingError, WaitTimeout
-from lab_helpers.teaching import cells, lesson, panels, progress, shell, waiting
+from lab_helpers.teaching import cells, cloud, lesson, panels, progress, shell, waiting
 from lab_helpers.teaching.lab import Lab
 from lab_helpers.teaching.lesson import Lesson
 from lab_helpers.teaching.ownership import Ownership
@@ -44,11 +44,11 @@ def open_lab(name: str, provider: str | None = None) -> Lab:
         # From here on nothing of the user's own clusters or cloud is within reach, whatever fails below.
         _become(_environment(None, maker, chosen.cache / "bin"))
         _into_kernel()
-        programs = [*(maker.programs(room.profile) if room.profile else []), *room.programs]
+        programs = cloud.programs(room, maker)
         waiting.ensure(programs)
         cluster, stopped = _usable_cluster(room, maker, _claim(chosen, room, maker)) if room.profile else (None, [])
-        links = toolchain.bin_folder(dict.fromkeys(programs))
-        _become(_environment(cluster, maker, links))
+        links = toolchain.bin_folder(programs)
+        _become(cloud.enter(chosen, room, _environment(cluster, maker, links), _say))
     except BaseException:
         _let_go()
         raise
@@ -71,7 +71,7 @@ def reset(lab: Lab) -> None:
     lab.leave()
     cells.forget()
     lab.inhabit(lab._maker.reset(cluster, _say))
-    _become(_environment(lab.cluster, lab._maker, lab.programs))
+    _become(cloud.enter(settings.load(), room, _environment(lab.cluster, lab._maker, lab.programs), _say))
     lab.record()
     print("Everything in the cluster is as at the beginning. Your progress and your files are kept.")
 
@@ -162,10 +162,10 @@ def _say(line: str) -> None:
 
 def _environment(cluster: Cluster | None, maker: Provider, programs: Path) -> dict[str, str]:
     """What clusters.environment says, with this Python's own programs (`lab`, `python`) behind the lab's."""
-    own = str(Path(sys.executable).parent)
+    own, here = str(Path(sys.executable).parent), cloud.leave(os.environ)
     # Link folders of labs that were open before in this kernel hold other programs.
-    kept = [part for part in os.environ.get("PATH", "").split(os.pathsep) if part != own and not _is_links(part)]
-    base = {**os.environ, "PATH": os.pathsep.join([own, *kept])}
+    kept = [part for part in here.get("PATH", "").split(os.pathsep) if part != own and not _is_links(part)]
+    base = {**here, "PATH": os.pathsep.join([own, *kept])}
     return clusters.environment(cluster, maker, programs, base)
 
 

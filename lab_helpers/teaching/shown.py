@@ -22,3 +22,42 @@ class Log(str):
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         printer.text(str(self))
+
+
+class Calls(list[dict[str, Any]]):
+    """Calls of AWS's API, as CloudTrail would record them; in a notebook a table."""
+
+    _HEADS = ("time", "who", "program", "service", "operation", "asked with", "result")
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Time of day, who, program, service, operation, parameters, result: of each call."""
+        from lab_helpers.eks import calls
+
+        return [
+            (
+                event["eventTime"][11:19],
+                calls.who(event),
+                calls.program(event),
+                event["eventSource"].split(".")[0],
+                event["eventName"],
+                _words(event["requestParameters"]),
+                event["errorCode"] or "ok",
+            )
+            for event in self
+        ]
+
+    def _repr_html_(self) -> str:
+        cell = "<td style='text-align:left;vertical-align:top'>{}</td>"
+        rows = "".join(f"<tr>{''.join(cell.format(escape(text)) for text in row)}</tr>" for row in self.rows())
+        heads = "".join(f"<th style='text-align:left'>{head}</th>" for head in self._HEADS)
+        return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+    def __repr__(self) -> str:
+        return "\n".join("  ".join(row) for row in self.rows()) or "no calls"
+
+
+def _words(parameters: dict[str, Any], most: int = 90) -> str:
+    """Parameters in a line: `name=value`, without what SDKs add by themselves."""
+    shown = {name: held for name, held in parameters.items() if held not in (None, [], {}) and "Token" not in name}
+    text = ", ".join(f"{name}={held}" for name, held in shown.items())
+    return text if len(text) <= most else f"{text[: most - 1]}…"

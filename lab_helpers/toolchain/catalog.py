@@ -45,7 +45,8 @@ EKSCTL = Family(
     "-s -w -X github.com/weaveworks/eksctl/pkg/version.PreReleaseID=lab",
     module="github.com/weaveworks/eksctl",
 )
-# Without a version eksctl writes kubeconfigs for it that today's kubectl refuses.
+# Patched too: the release listens on every address of the machine. Without a version eksctl writes kubeconfigs for it that
+# today's kubectl refuses.
 AUTHENTICATOR = Family(
     "aws-iam-authenticator",
     "0.7.18",
@@ -71,9 +72,6 @@ _CNI_SHA = {
     "linux/amd64": "b98f74a0f8522f0a83867178729c1aa70f2158f90c45a2ca8fa791db1c76b303",
     "linux/arm64": "56171987d3947707c3563db2f4001bccaf50fd63468611b9f3cbecb1375ee7ec",
 }
-
-
-_AUTHENTICATOR_URL = "https://github.com/kubernetes-sigs/aws-iam-authenticator/releases/download/v0.7.18/aws-iam-authenticator_0.7.18_{os}_{arch}"
 
 
 def _kubernetes(name: str, seconds: int, megabytes: int, **more: object) -> Program:
@@ -181,9 +179,6 @@ PROGRAMS: dict[str, Program] = {
             "aws-iam-authenticator",
             AUTHENTICATOR,
             "sigs.k8s.io/aws-iam-authenticator/cmd/aws-iam-authenticator",
-            _AUTHENTICATOR_URL,
-            published="/authenticator_0.7.18_checksums.txt",
-            systems=("linux", "darwin"),
             ask=("version",),
             seconds=110,
             group="eks",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab_helpers.errors import ProgramError
 
-_FILE = re.compile(r"^--- a/(\S+)\n\+\+\+ b/\S+\n((?:@@ .*\n(?:[ +-].*\n|\n)*)+)", re.M)
+_FILE = re.compile(r"^--- a/(\S+)\n\+\+\+ b/\S+\n", re.M)
 
 
 def apply(patch: str, folder: Path) -> None:
@@ -16,10 +16,10 @@ def apply(patch: str, folder: Path) -> None:
     Raises:
         ProgramError: the patch changes nothing, or does not fit the sources.
     """
-    changed = _FILE.findall(patch)
-    if not changed:
+    _, *parts = _FILE.split(patch)  # a name, its hunks, a name, …
+    if not parts:
         raise ProgramError("A patch of the lab changes no file.", patch[:300], "git checkout lab_helpers/toolchain")
-    for name, hunks in changed:
+    for name, hunks in zip(parts[::2], parts[1::2], strict=True):
         path = folder / name
         text = path.read_text() if path.is_file() else ""
         for hunk in re.split(r"^@@ .*\n", hunks, flags=re.M)[1:]:

@@ -57,8 +57,7 @@ class Program:
         url: the official file, with {os} and {arch}; empty: none is published.
         member: the file's name inside the archive, with {os} and {arch}; empty: the file is the program.
         sha256: `os/arch` → checksum of the file.
-        published: suffix of the checksum file beside it, for what is not pinned; with a slash before it the name of a
-            list of checksums in the same folder; empty: none.
+        published: suffix of the checksum file beside it, for what is not pinned; empty: none.
         systems: the operating systems for which it is published.
         ask: arguments that print the version.
         seconds: about how long a build takes on two cores, for the estimate of what is left.

@@ -48,7 +48,7 @@ def test_the_go_of_pypi_has_hashes_and_is_new_enough():
 def test_on_a_mac_the_control_plane_is_built_and_the_tools_are_fetched(monkeypatch):
     monkeypatch.setattr(program_module, "machine", lambda: ("darwin", "arm64"))
     fetched = {name for name, program in toolchain.PROGRAMS.items() if program.official()}
-    assert fetched == {"kubectl", "kind", "kwok", "kwokctl", "aws-iam-authenticator"}
+    assert fetched == {"kubectl", "kind", "kwok", "kwokctl"}
     monkeypatch.setattr(program_module, "machine", lambda: ("darwin", "amd64"))
     assert not toolchain.PROGRAMS["kwok"].official(), "no checksum is known for it"
 

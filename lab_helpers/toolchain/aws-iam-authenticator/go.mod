@@ -1,4 +1,5 @@
-// Pins the module alone, by its hash in go.sum. It is built by its own go.mod (which replaces a module).
+// Pins the module alone, by its hash in go.sum. It is built by its own go.mod (which replaces a module), with the line of
+// loopback.patch changed.
 module lab.local/aws-iam-authenticator
 
 go 1.26.3
