@@ -195,6 +195,8 @@ def take_down(account: Account, name: str) -> None:
     if cluster is None:
         return
     nodes.forget(account, cluster)
+    cluster.balancers.clear()  # what the cluster's controllers made stays in the account, and costs: as on AWS
+    cluster.volumes.clear()
     plane.delete(cluster.local, cluster.provider)
     network.detach(account, cluster)
     account.clusters.pop(name, None)

@@ -16,6 +16,7 @@ from lab_helpers.eks.model import (
     identity_providers,
     images,
     insights,
+    integrations,
     jobs,
     mended,
     nodegroups,
@@ -66,7 +67,7 @@ def install() -> None:
         urls.url_paths.clear()
         urls.url_paths["{0}/(?P<rest>.+)$"] = Answers.dispatch
     if not _watcher:
-        _watcher.append(nodes.Watcher(also=(fargate.look,)))
+        _watcher.append(nodes.Watcher(also=(fargate.look, integrations.look)))
         _watcher[0].start()
 
 

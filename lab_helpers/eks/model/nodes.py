@@ -26,6 +26,7 @@ from lab_helpers.kube import Kube
 
 _log = logging.getLogger(__name__)
 _PAUSE = 0.5
+_OTHERS = 2.0  # seconds between looks that ask the API server
 _EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
 
 _locks: dict[str, threading.RLock] = {}
@@ -253,6 +254,7 @@ class Watcher:
     def __init__(self, also: tuple[Callable[[Account, Cluster], None], ...] = ()) -> None:
         self._also, self._end = also, threading.Event()
         self._busy: set[str] = set()
+        self._looked: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, name="eks watcher", daemon=True)
 
     def start(self) -> None:
@@ -276,8 +278,10 @@ class Watcher:
             if differs(account, cluster):
                 sync(account, cluster)
             sizes(account, cluster)
-            for look in self._also:
-                look(account, cluster)
+            if time.monotonic() - self._looked.get(cluster.local, 0.0) > _OTHERS:
+                self._looked[cluster.local] = time.monotonic()
+                for look in self._also:
+                    look(account, cluster)
         except LabError as error:
             if cluster.status == "ACTIVE":  # while it is updated or deleted it may well not answer
                 _log.warning("watching %s: %s", cluster.name, error.text())

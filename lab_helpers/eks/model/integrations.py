@@ -1,0 +1,205 @@
+"""What EKS makes in other services for objects of a cluster: a load balancer for a Service, an EBS volume for a claim.
+
+A Service of type LoadBalancer gets a network load balancer whose targets are its Pods' addresses, as EKS Auto Mode makes it;
+no traffic goes through it. A claim of a storage class of `ebs.csi.aws.com` gets a volume in the zone of the node that its
+first Pod was put on, if the EBS CSI add-on is there: without it the claim stays Pending, as at work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import suppress
+from typing import Any
+
+from moto.elbv2.models import elbv2_backends
+
+from lab_helpers.eks import changes, plane
+from lab_helpers.eks.model.account import Account, Cluster
+from lab_helpers.eks.model.network import REFUSALS, ec2
+from lab_helpers.errors import KubernetesError
+from lab_helpers.kube import Kube
+
+_PROVISIONER = "ebs.csi.aws.com"
+_SELECTED = "volume.kubernetes.io/selected-node"
+
+
+def look(account: Account, cluster: Cluster) -> None:
+    """Make what is missing, and remove what nobody wants any more."""
+    kube = plane.kube(cluster.local, cluster.provider)
+    _balancers(account, cluster, kube)
+    _volumes(account, cluster, kube)
+
+
+# -- load balancers ----------------------------------------------------------------------------------------------
+
+
+def _elbv2(account: Account) -> Any:
+    return elbv2_backends[account.account_id][account.region_name]
+
+
+def _balancers(account: Account, cluster: Cluster, kube: Kube) -> None:
+    services = {
+        f"{item['metadata']['namespace']}/{item['metadata']['name']}": item
+        for item in kube.list("services")
+        if item["spec"].get("type") == "LoadBalancer" and not item["metadata"].get("deletionTimestamp")
+    }
+    for key in set(cluster.balancers) - set(services):
+        _remove_balancer(account, cluster.balancers.pop(key))
+        changes.changed()
+    for key, service in services.items():
+        if key not in cluster.balancers:
+            cluster.balancers[key] = _make_balancer(account, cluster, service)
+            changes.changed()
+        _publish(account, cluster.balancers[key], kube, service)
+        _register(account, cluster, cluster.balancers[key], kube, service)
+
+
+def _make_balancer(account: Account, cluster: Cluster, service: dict[str, Any]) -> str:
+    meta = service["metadata"]
+    name = f"k8s-{meta['namespace'][:8]}-{meta['name'][:8]}-{hashlib.sha256(meta['uid'].encode()).hexdigest()[:10]}"
+    schemes = "service.beta.kubernetes.io/aws-load-balancer-scheme"
+    tags = {f"elbv2.k8s.aws/{key}": value for key, value in (("cluster", cluster.name), ("resource", "LoadBalancer"))}
+    tags["service.k8s.aws/stack"] = f"{meta['namespace']}/{meta['name']}"
+    subnets = cluster.shown["resourcesVpcConfig"]["subnetIds"]
+    by_zone = {ec2(account).get_subnet(one).availability_zone: one for one in reversed(subnets)}
+    made = _elbv2(account).create_load_balancer(
+        name=name,
+        security_groups=[cluster.shown["resourcesVpcConfig"]["clusterSecurityGroupId"]],
+        subnet_ids=list(by_zone.values()),
+        subnet_mappings=[],
+        scheme=meta.get("annotations", {}).get(schemes, "internal"),
+        loadbalancer_type="network",
+        tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )
+    return str(made.arn)
+
+
+def _remove_balancer(account: Account, arn: str) -> None:
+    backend = _elbv2(account)
+    with suppress(*REFUSALS):
+        groups = [one.arn for one in list(backend.target_groups.values()) if arn in one.load_balancer_arns]
+        backend.delete_load_balancer(arn)
+        for group in groups:
+            backend.delete_target_group(group)
+
+
+def _publish(account: Account, arn: str, kube: Kube, service: dict[str, Any]) -> None:
+    """The Service's status says its address."""
+    balancer = _elbv2(account).load_balancers.get(arn)
+    if balancer is None:
+        return
+    wanted = [{"hostname": balancer.dns_name}]
+    if service.get("status", {}).get("loadBalancer", {}).get("ingress") != wanted:
+        meta = service["metadata"]
+        with suppress(KubernetesError):
+            kube.patch("service", meta["name"], {"status": {"loadBalancer": {"ingress": wanted}}}, meta["namespace"], "status")
+
+
+def _register(account: Account, cluster: Cluster, arn: str, kube: Kube, service: dict[str, Any]) -> None:
+    """A target group for each port; its targets are the addresses of the Pods that are ready."""
+    backend, meta = _elbv2(account), service["metadata"]
+    if arn not in backend.load_balancers:
+        return
+    slices = kube.list("endpointslices", meta["namespace"], labels=f"kubernetes.io/service-name={meta['name']}")
+    ready = {
+        address
+        for one in slices
+        for endpoint in one.get("endpoints") or []
+        if endpoint.get("conditions", {}).get("ready", True)
+        for address in endpoint["addresses"]
+    }
+    ports = {one.get("name") or "": one["port"] for piece in slices for one in piece.get("ports") or []}
+    for port in service["spec"]["ports"]:
+        number = ports.get(port.get("name") or "", 0)
+        mark = hashlib.sha256(f"{arn}{port['port']}".encode()).hexdigest()[:10]
+        name = f"k8s-{re.sub('[^a-zA-Z0-9]', '', meta['name'])[:10]}-{mark}"
+        group = next((one for one in list(backend.target_groups.values()) if one.name == name), None)
+        if group is None:
+            group = backend.create_target_group(
+                name,
+                protocol="TCP",
+                port=str(number or port["port"]),
+                vpc_id=cluster.shown["resourcesVpcConfig"]["vpcId"],
+                target_type="ip",
+            )
+            action = {"Type": "forward", "TargetGroupArn": group.arn}
+            backend.create_listener(arn, "TCP", str(port["port"]), "", "", [action])
+        there = {target["id"] for target in group.targets.values()}
+        if new := ready - there:
+            group.register([{"id": address, "port": str(number or port["port"])} for address in sorted(new)])
+        for address in there - ready:
+            group.targets = {key: one for key, one in group.targets.items() if one["id"] != address}
+
+
+# -- volumes -----------------------------------------------------------------------------------------------------
+
+
+def _volumes(account: Account, cluster: Cluster, kube: Kube) -> None:
+    if "aws-ebs-csi-driver" not in cluster.addons and kube.find("deployment", "ebs-csi-controller", "kube-system") is None:
+        return  # nobody would make or delete a volume
+    classes = {
+        item["metadata"]["name"]: item for item in kube.list("storageclasses") if item.get("provisioner") == _PROVISIONER
+    }
+    claims = {item["metadata"]["uid"]: item for item in kube.list("persistentvolumeclaims")}
+    for uid, claim in claims.items():
+        kind = classes.get(claim["spec"].get("storageClassName", ""))
+        if uid not in cluster.volumes and kind and not claim["spec"].get("volumeName"):
+            node = claim["metadata"].get("annotations", {}).get(_SELECTED)
+            if kind.get("volumeBindingMode") != "WaitForFirstConsumer" or node:
+                cluster.volumes[uid] = _make_volume(account, cluster, kube, claim, kind, node)
+                changes.changed()
+    for uid in set(cluster.volumes) - set(claims):
+        _remove_volume(account, cluster, kube, uid)
+
+
+def _make_volume(
+    account: Account, cluster: Cluster, kube: Kube, claim: dict[str, Any], kind: dict[str, Any], node: str | None
+) -> str:
+    zone = kube.get("node", node)["metadata"]["labels"]["topology.kubernetes.io/zone"] if node else f"{account.region_name}a"
+    meta, text = claim["metadata"], claim["spec"]["resources"]["requests"]["storage"]
+    gib = max(1, int(float(re.sub(r"\D+$", "", text))))
+    volume = ec2(account).create_volume(gib, zone, volume_type=(kind.get("parameters") or {}).get("type", "gp3"))
+    name = f"pvc-{meta['uid']}"
+    tags = {
+        "Name": f"{cluster.name}-dynamic-{name}",
+        f"kubernetes.io/cluster/{cluster.name}": "owned",
+        "kubernetes.io/created-for/pvc/name": meta["name"],
+        "kubernetes.io/created-for/pvc/namespace": meta["namespace"],
+        "ebs.csi.aws.com/cluster": "true",
+    }
+    ec2(account).create_tags([volume.id], tags)
+    reference = {key: meta[key] for key in ("name", "namespace", "uid")}
+    body = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "annotations": {"pv.kubernetes.io/provisioned-by": _PROVISIONER}},
+        "spec": {
+            "capacity": {"storage": text},
+            "accessModes": claim["spec"]["accessModes"],
+            "persistentVolumeReclaimPolicy": kind.get("reclaimPolicy", "Delete"),
+            "storageClassName": kind["metadata"]["name"],
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **reference},
+            "csi": {"driver": _PROVISIONER, "volumeHandle": volume.id, "fsType": "ext4"},
+            "nodeAffinity": {
+                "required": {
+                    "nodeSelectorTerms": [
+                        {"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": [zone]}]}
+                    ]
+                }
+            },
+        },
+    }
+    kube.create(body)
+    return str(volume.id)
+
+
+def _remove_volume(account: Account, cluster: Cluster, kube: Kube, uid: str) -> None:
+    number, name = cluster.volumes.pop(uid), f"pvc-{uid}"
+    item = kube.find("persistentvolume", name)
+    if item is None or item["spec"]["persistentVolumeReclaimPolicy"] == "Delete":
+        with suppress(*REFUSALS):
+            ec2(account).delete_volume(number)
+        with suppress(KubernetesError):
+            kube.delete("persistentvolume", name, wait=False)
+    changes.changed()
