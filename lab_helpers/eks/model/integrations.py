@@ -125,11 +125,11 @@ def _register(account: Account, cluster: Cluster, arn: str, kube: Kube, service:
             )
             action = {"Type": "forward", "TargetGroupArn": group.arn}
             backend.create_listener(arn, "TCP", str(port["port"]), "", "", [action])
-        there = {target["id"] for target in group.targets.values()}
+        there = set(group.targets)
         if new := ready - there:
-            group.register([{"id": address, "port": str(number or port["port"])} for address in sorted(new)])
-        for address in there - ready:
-            group.targets = {key: one for key, one in group.targets.items() if one["id"] != address}
+            group.register([{"Id": address, "Port": str(number or port["port"])} for address in sorted(new)])
+        if gone := there - ready:
+            group.deregister([{"Id": address} for address in gone])
 
 
 # -- volumes -----------------------------------------------------------------------------------------------------
