@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from lab_helpers.autoscaling import decisions
+from lab_helpers.autoscaling.__main__ import options as flags
 from lab_helpers.autoscaling.expanders import Expansion, choose, waste
 from lab_helpers.autoscaling.options import Options
 from lab_helpers.autoscaling.room import TAINTED, UNMATCHED, UNSCHEDULABLE, Room, misfit
+from lab_helpers.errors import SettingError
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 FAQ = "FAQ.md: "
@@ -480,6 +482,14 @@ def test_the_message_of_a_minimum_is_upstreams():
     verdicts = {"a": decisions.Verdict()}
     decisions.to_delete(verdicts, {"a": 0}, {"a": node("a")}, [Nodes(minimum=3, size=2, names=("a",))], Options(), NOW)
     assert verdicts["a"].about == "current: 2, min: 3"
+
+
+def test_flags_are_upstreams_with_its_defaults():
+    assert flags({}) == Options()
+    assert flags({"expander": "priority,least-waste", "scan_interval": 2.0}).expander == ("priority", "least-waste")
+    with pytest.raises(SettingError, match="no expander 'price'") as caught:
+        flags({"expander": "price"})
+    assert "least-waste" in caught.value.next_step
 
 
 def test_there_are_sixty_cases_and_each_names_its_source():
