@@ -45,6 +45,7 @@ ENGINE = ("clusters/test_kind.py", "clusters/test_nodeimage.py")
 """Files that compare all that an engine holds, before and after: nothing else may use it meanwhile."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist's own, which reads the marks
 def pytest_collection_modifyitems(items) -> None:
     """What runs in one worker, in order: a file; a lab's journey; all that uses the engine."""
     for item in items:
