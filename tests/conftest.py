@@ -45,17 +45,15 @@ ENGINE = ("clusters/test_kind.py", "clusters/test_nodeimage.py")
 """Files that compare all that an engine holds, before and after: nothing else may use it meanwhile."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist's own, which reads the marks
-def pytest_collection_modifyitems(items) -> None:
+def pytest_itemcollected(item) -> None:
     """What runs in one worker, in order: a file; a lab's journey; all that uses the engine."""
-    for item in items:
-        place = item.path.relative_to(Path(__file__).parent).as_posix()
-        called = getattr(item, "callspec", None)
-        asked = called.params if called else {}
-        if place in ENGINE or asked.get("provider") == "kind":
-            group = "engine"
-        elif "room" in asked:
-            group = f"{place} {asked['room'].name}"
-        else:
-            group = place
-        item.add_marker(pytest.mark.xdist_group(group))
+    place = item.path.relative_to(Path(__file__).parent).as_posix()
+    called = getattr(item, "callspec", None)
+    asked = called.params if called else {}
+    if place in ENGINE or asked.get("provider") == "kind":
+        group = "engine"
+    elif "room" in asked:
+        group = f"{place} {asked['room'].name}"
+    else:
+        group = place
+    item.add_marker(pytest.mark.xdist_group(group))
