@@ -22,7 +22,7 @@ lab: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	@$(BIN)/lab setup --all || { $(BIN)/lab setup && echo "Without the node image: what needs it is left out, and named at the end."; }
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS)
 
 test-kind: $(VENV)/.ready
 	@$(BIN)/lab setup kind

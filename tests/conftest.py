@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-pytest_plugins = ["tally"]
+pytest_plugins = ["groups", "tally"]
 
 # Labs stand alone, so their order must not matter: each run has another one, the same in all its workers.
 os.environ.setdefault("LAB_SEED", str(random.randrange(1000)))
@@ -39,21 +39,3 @@ def home(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
-
-
-ENGINE = ("clusters/test_kind.py", "clusters/test_nodeimage.py")
-"""Files that compare all that an engine holds, before and after: nothing else may use it meanwhile."""
-
-
-def pytest_itemcollected(item) -> None:
-    """What runs in one worker, in order: a file; a lab's journey; all that uses the engine."""
-    place = item.path.relative_to(Path(__file__).parent).as_posix()
-    called = getattr(item, "callspec", None)
-    asked = called.params if called else {}
-    if place in ENGINE or asked.get("provider") == "kind":
-        group = "engine"
-    elif "room" in asked:
-        group = f"{place} {asked['room'].name}"
-    else:
-        group = place
-    item.add_marker(pytest.mark.xdist_group(group))
