@@ -147,8 +147,7 @@ def test_killed_it_comes_back_with_what_the_account_held_under_the_same_address(
     before = aws.endpoint
     vpc = aws.client("ec2").create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
     state = before.folder / "state"
-    stamp = state.stat().st_mtime_ns
-    until(lambda: state.stat().st_mtime_ns != stamp)
+    until(lambda: vpc.encode() in state.read_bytes())
     os.kill(before.pid, signal.SIGKILL)
     until(lambda: service.running(aws.settings) is None)
     after = aws.endpoint

@@ -132,25 +132,39 @@ def cluster(eks, site):
     eks.create_cluster(**site.cluster(NAME))
     until(lambda: eks.describe_cluster(name=NAME)["cluster"]["status"] == "ACTIVE", what="ACTIVE")
     yield NAME
-    if NAME in eks.list_clusters()["clusters"]:
+    if status(eks) not in ("DELETING", "gone"):
         cleaned(eks)
+    until(lambda: status(eks) == "gone")
 
 
 def cleaned(eks):
     for group in eks.list_nodegroups(clusterName=NAME)["nodegroups"]:
-        until(lambda name=group: settled(eks, name), what="the node group is ready")
-        eks.delete_nodegroup(clusterName=NAME, nodegroupName=group)
+        if until(lambda name=group: settled(eks, name), what="the node group is ready, or gone") != "gone":
+            eks.delete_nodegroup(clusterName=NAME, nodegroupName=group)
     until(lambda: not eks.list_nodegroups(clusterName=NAME)["nodegroups"], 60)
     for profile in eks.list_fargate_profiles(clusterName=NAME)["fargateProfileNames"]:
         eks.delete_fargate_profile(clusterName=NAME, fargateProfileName=profile)
     until(lambda: not eks.list_fargate_profiles(clusterName=NAME)["fargateProfileNames"], 60)
-    until(lambda: eks.describe_cluster(name=NAME)["cluster"]["status"] == "ACTIVE")
-    eks.delete_cluster(name=NAME)
+    until(lambda: status(eks) in ("ACTIVE", "gone"))
+    if status(eks) != "gone":
+        eks.delete_cluster(name=NAME)
     until(lambda: NAME not in eks.list_clusters()["clusters"])
 
 
+def status(eks):
+    try:
+        return eks.describe_cluster(name=NAME)["cluster"]["status"]
+    except eks.exceptions.ResourceNotFoundException:
+        return "gone"
+
+
 def settled(eks, name):
-    return eks.describe_nodegroup(clusterName=NAME, nodegroupName=name)["nodegroup"]["status"] in ("ACTIVE", "CREATE_FAILED")
+    """The state of a node group in which it can be deleted; `gone` where somebody did."""
+    try:
+        state = eks.describe_nodegroup(clusterName=NAME, nodegroupName=name)["nodegroup"]["status"]
+    except eks.exceptions.ResourceNotFoundException:
+        return "gone"
+    return state if state in ("ACTIVE", "CREATE_FAILED") else ""
 
 
 def test_every_operation_is_played_or_has_a_reason():

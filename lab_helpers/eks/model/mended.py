@@ -8,6 +8,9 @@ from typing import Any
 from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
+from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+from moto.ec2.models.instances import Instance
+from moto.ec2.models.nat_gateways import NatGateway
 from moto.ec2.models.route_tables import RouteTable
 from moto.ec2.models.subnets import Subnet
 
@@ -25,6 +28,11 @@ def mend() -> None:
     subnet, table = (Subnet, RouteTable)  # type: Any, Any
     subnet.create_from_cloudformation_json = classmethod(_public(subnet.create_from_cloudformation_json.__func__))
     table.delete_from_cloudformation_json = classmethod(_delete_table)
+    machine: Any = Instance
+    machine.terminate = _with_interfaces(machine.terminate)
+    gateway, address = (NatGateway, ElasticAddress)  # type: Any, Any
+    gateway.delete_from_cloudformation_json = classmethod(_delete_gateway)
+    address.delete_from_cloudformation_json = classmethod(_release)
 
 
 def stacks() -> None:
@@ -69,6 +77,33 @@ def _public(create: Callable[..., Any]) -> Callable[..., Any]:
 def _delete_table(cls: Any, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str) -> None:
     """moto never deletes the route tables of a stack, so its VPC stays: `eksctl delete cluster` fails."""
     ec2_backends[account_id][region_name].delete_route_table(resource_name)
+
+
+def _with_interfaces(terminate: Callable[..., Any]) -> Callable[..., Any]:
+    """moto keeps the interfaces of ended instances; those made with one end with it.
+
+    Their addresses are not given again: nodes are named by them, and an old node of that name may still be there.
+    """
+
+    def terminated(self: Any) -> Any:
+        before = terminate(self)
+        for interface in self.nics.values():
+            self.ec2_backend.enis.pop(interface.id, None)
+        return before
+
+    return terminated
+
+
+def _delete_gateway(cls: Any, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str) -> None:
+    """moto never deletes the NAT gateway of a stack: it would go on costing, and its interface would hold the subnet."""
+    backend: Any = ec2_backends[account_id][region_name]
+    gateway = backend.delete_nat_gateway(resource_name)
+    backend.enis.pop(gateway._eni.id, None)
+
+
+def _release(cls: Any, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str) -> None:
+    """moto never releases the public addresses of a stack: each would go on costing."""
+    ec2_backends[account_id][region_name].release_address(address=resource_name)
 
 
 def _update_termination_protection(self: Any) -> ActionResult:

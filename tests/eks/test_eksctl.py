@@ -1,0 +1,89 @@
+"""The course books' command, typed as printed: the real eksctl, from its refusal of an old version to the empty account."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from eks_kit import until
+
+from lab_helpers import toolchain
+
+NAME = "eks-test"
+CREATE = f"eksctl create cluster --name {NAME} --region us-east-1 --nodegroup-name managed-node --node-type t2.micro --nodes 2"
+
+
+@pytest.fixture(scope="module")
+def typed(aws):
+    """Run a command line as a learner types it, with eksctl's own kubeconfig; what it says."""
+    os.environ["LAB_PROVIDER"] = "embedded"
+    path = f"{toolchain.bin_folder(['kubectl', 'eksctl', 'aws-iam-authenticator'])}:{aws.env()['PATH']}"
+    environment = {"PATH": path, "KUBECONFIG": str(aws.home / "kubeconfig"), "KUBECACHEDIR": str(aws.home / "cache")}
+
+    def typed(line: str, code: int = 0) -> str:
+        return aws.run(*line.split(), code=code, **environment)
+
+    return typed
+
+
+@pytest.fixture(scope="module")
+def cluster(typed):
+    said = typed(f"{CREATE} --version 1.34")
+    assert f'EKS cluster "{NAME}" in "us-east-1" region is ready' in said
+
+
+def nodes(typed) -> list[dict]:
+    items = json.loads(typed("kubectl get nodes -o json"))["items"]
+    return [item for item in items if {"Ready": "True"}.items() <= _conditions(item).items()]
+
+
+def _conditions(item: dict) -> dict[str, str]:
+    return {condition["type"]: condition["status"] for condition in item["status"].get("conditions", [])}
+
+
+def test_a_version_out_of_support_is_refused_in_eksctls_words(typed):
+    said = typed(f"{CREATE} --version 1.27", code=1)
+    assert "1.27 is no longer supported, supported values:" in said and "1.36" in said
+
+
+def test_two_nodes_as_ordered_and_the_caller_is_known_by_name(typed, cluster):
+    until(lambda: len(nodes(typed)) == 2, deadline=60)
+    for node in nodes(typed):
+        assert node["metadata"]["labels"]["node.kubernetes.io/instance-type"] == "t2.micro"
+        assert node["metadata"]["labels"]["alpha.eksctl.io/nodegroup-name"] == "managed-node"
+        assert node["spec"]["providerID"].startswith("aws:///us-east-1")
+        assert node["status"]["allocatable"]["pods"] == "4"
+    assert "user/lab-admin" in typed("kubectl auth whoami")
+
+
+def test_the_system_fills_two_small_nodes(typed, cluster):
+    """Eight places: two for the network, two for the rules, two for names, two for metrics. The learner's Pod waits."""
+
+    def bound() -> int:
+        pods = json.loads(typed("kubectl get pods --all-namespaces -o json"))["items"]
+        return sum("nodeName" in pod["spec"] for pod in pods)
+
+    until(lambda: bound() == 8, deadline=60)
+
+
+def test_scaling_shows_in_the_cluster(typed, cluster):
+    typed(f"eksctl scale nodegroup --cluster {NAME} --region us-east-1 --name managed-node --nodes 3 --nodes-max 4")
+    until(lambda: len(nodes(typed)) == 3, deadline=60)
+    assert "\t3\t" in typed(f"eksctl get nodegroup --cluster {NAME} --region us-east-1")
+
+
+def test_deleted_and_nothing_that_costs_is_left(typed, aws, cluster):
+    assert "all cluster resources were deleted" in typed(f"eksctl delete cluster --name {NAME} --region us-east-1")
+    ec2, stacks = aws.client("ec2"), aws.client("cloudformation")
+    until(lambda: not aws.client("eks").list_clusters()["clusters"], deadline=90)
+    until(
+        lambda: {stack["StackStatus"] for stack in stacks.list_stacks()["StackSummaries"]} == {"DELETE_COMPLETE"}, deadline=90
+    )
+    assert aws.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"] == []
+    instances = [one for group in ec2.describe_instances()["Reservations"] for one in group["Instances"]]
+    assert {one["State"]["Name"] for one in instances} <= {"terminated"}
+    assert all(vpc["IsDefault"] for vpc in ec2.describe_vpcs()["Vpcs"])
+    assert {gateway["State"] for gateway in ec2.describe_nat_gateways()["NatGateways"]} <= {"deleted"}
+    assert ec2.describe_addresses()["Addresses"] == []
+    assert ec2.describe_network_interfaces()["NetworkInterfaces"] == []
