@@ -147,7 +147,7 @@ def test_a_role_that_trusts_enters_as_what_it_is_mapped_to(city):
         for what, value in (("role_arn", role), ("source_profile", who)):
             city.aws.run("aws", "configure", "set", what, value, "--profile", f"{who}-as-deployer")
     # Mallory first: the AWS CLI keeps the credentials of a role by the role alone, whoever asked for them.
-    said = city.aws.run("aws", "sts", "get-caller-identity", "--profile", "mallory-as-deployer", code=254)
+    said = city.aws.run("aws", "sts", "get-caller-identity", "--profile", "mallory-as-deployer", code=255)
     assert "is not authorized to perform: sts:AssumeRole" in said
     assert calls.read(city.aws.endpoint.folder)[-1]["errorCode"] == "AccessDenied"
     until(lambda: "developers" in city.kubectl("bob-as-deployer", "auth", "whoami")[1], 60)
