@@ -86,11 +86,11 @@ def _fail_one(lab: Lab, namespace: str) -> None:
     """A Pod ends before its time. First it has to run: otherwise the node would report Running over it."""
     name = _counting(lab, namespace)[0]["metadata"]["name"]
     lab.kube.wait_for("pod", name, "Ready", namespace, deadline=60)
-    if lab.provider == "kind":  # a real kubelet writes Running over whatever others say of its Pods: it has to end this one
+    if lab.provider == "kind":  # a real kubelet writes Running over what others say of its Pods: it has to end this one
         lab.kube.patch("pod", name, {"spec": {"activeDeadlineSeconds": 1}}, namespace)
-        lab.kube.wait_for("pod", name, lambda pod: pod and pod["status"].get("phase") == "Failed", namespace, deadline=60)
-        return
-    lab.kube.patch("pod", name, {"status": {"phase": "Failed", "reason": "Evicted"}}, namespace, subresource="status")
+    else:
+        lab.kube.patch("pod", name, {"status": {"phase": "Failed", "reason": "Evicted"}}, namespace, subresource="status")
+    lab.kube.wait_for("pod", name, lambda pod: pod and pod["status"].get("phase") == "Failed", namespace, deadline=60)
 
 
 # What happens, and how many replicas are wanted from then on.
