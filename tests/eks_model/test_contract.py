@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 
 import botocore.session
@@ -132,23 +133,24 @@ def cluster(eks, site):
     eks.create_cluster(**site.cluster(NAME))
     until(lambda: eks.describe_cluster(name=NAME)["cluster"]["status"] == "ACTIVE", what="ACTIVE")
     yield NAME
-    if status(eks) not in ("DELETING", "gone"):
-        cleaned(eks)
-    until(lambda: status(eks) == "gone")
+    cleaned(eks)
 
 
 def cleaned(eks):
-    for group in eks.list_nodegroups(clusterName=NAME)["nodegroups"]:
-        if until(lambda name=group: settled(eks, name), what="the node group is ready, or gone") != "gone":
-            eks.delete_nodegroup(clusterName=NAME, nodegroupName=group)
-    until(lambda: not eks.list_nodegroups(clusterName=NAME)["nodegroups"], 60)
-    for profile in eks.list_fargate_profiles(clusterName=NAME)["fargateProfileNames"]:
-        eks.delete_fargate_profile(clusterName=NAME, fargateProfileName=profile)
-    until(lambda: not eks.list_fargate_profiles(clusterName=NAME)["fargateProfileNames"], 60)
-    until(lambda: status(eks) in ("ACTIVE", "gone"))
-    if status(eks) != "gone":
-        eks.delete_cluster(name=NAME)
-    until(lambda: NAME not in eks.list_clusters()["clusters"])
+    """Every request has been sent: what there is, and in which state, is nobody's plan. Ask until the cluster is gone."""
+
+    def gone():
+        with contextlib.suppress(eks.exceptions.ClientError):
+            for group in eks.list_nodegroups(clusterName=NAME)["nodegroups"]:
+                with contextlib.suppress(eks.exceptions.ClientError):
+                    eks.delete_nodegroup(clusterName=NAME, nodegroupName=group)
+            for profile in eks.list_fargate_profiles(clusterName=NAME)["fargateProfileNames"]:
+                with contextlib.suppress(eks.exceptions.ClientError):
+                    eks.delete_fargate_profile(clusterName=NAME, fargateProfileName=profile)
+            eks.delete_cluster(name=NAME)
+        return status(eks) == "gone"
+
+    until(gone, 120)
 
 
 def status(eks):
@@ -156,15 +158,6 @@ def status(eks):
         return eks.describe_cluster(name=NAME)["cluster"]["status"]
     except eks.exceptions.ResourceNotFoundException:
         return "gone"
-
-
-def settled(eks, name):
-    """The state of a node group in which it can be deleted; `gone` where somebody did."""
-    try:
-        state = eks.describe_nodegroup(clusterName=NAME, nodegroupName=name)["nodegroup"]["status"]
-    except eks.exceptions.ResourceNotFoundException:
-        return "gone"
-    return state if state in ("ACTIVE", "CREATE_FAILED") else ""
 
 
 def test_every_operation_is_played_or_has_a_reason():
