@@ -14,7 +14,7 @@ import yaml
 
 from lab_helpers import processes
 from lab_helpers.clusters import engine, kindconfig, worker
-from lab_helpers.clusters.provider import COMPONENTS, Cluster, Say, flags
+from lab_helpers.clusters.provider import COMPONENTS, Cluster, Say, changed, flags
 from lab_helpers.errors import ClusterError, WaitTimeout
 from lab_helpers.kube import Kube
 
@@ -114,10 +114,8 @@ def reconfigure(cluster: Cluster, changes: Mapping[str, Mapping[str, str | None]
         path, wanted = f"/etc/kubernetes/manifests/{component}.yaml", changes[component]
         say(f"starting {component} again")
         pod = yaml.safe_load(engine.exec(control(cluster), "cat", path))
-        command = pod["spec"]["containers"][0]["command"]
-        kept = [word for word in command if word[2:].partition("=")[0] not in wanted]
-        kept += [f"--{name}={value}" for name, value in wanted.items() if value is not None]
-        pod["spec"]["containers"][0]["command"] = kept
+        container = pod["spec"]["containers"][0]
+        container["command"] = changed(container["command"], wanted)
         text = yaml.safe_dump(pod, sort_keys=False)
         _away(cluster, [component])
         engine.exec(control(cluster), "sh", "-c", f"cat > {_AWAY}/{component}.yaml", input=text)

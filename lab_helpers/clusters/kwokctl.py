@@ -14,7 +14,7 @@ from lab_helpers import processes
 from lab_helpers.clusters.audit_policy import AUDIT_POLICY
 from lab_helpers.clusters.kwok import READY_AGAIN
 from lab_helpers.clusters.ports import free_ports
-from lab_helpers.clusters.provider import Profile
+from lab_helpers.clusters.provider import Profile, changed
 from lab_helpers.toolchain import version
 
 # Arguments that kwokctl sets itself: a patch must replace them. One that it does not set must not: kwokctl drops it.
@@ -208,8 +208,7 @@ def reconfigure(folder: Path, changes: Mapping[str, Mapping[str, str | None]]) -
     document = yaml.safe_load(head)
     for entry in document["components"]:
         if wanted := changes.get(entry["name"]):
-            kept = [word for word in entry["args"] if word[2:].partition("=")[0] not in wanted]
-            entry["args"] = kept + [f"--{name}={value}" for name, value in wanted.items() if value is not None]
+            entry["args"] = changed(entry["args"], wanted)
     new = path.with_suffix(".new")
     new.write_text(yaml.safe_dump(document) + mark.lstrip("\n") + rest if mark else yaml.safe_dump(document))
     new.replace(path)

@@ -200,6 +200,12 @@ class Provider(Protocol):
         ...
 
 
+def changed(words: Iterable[str], wanted: Mapping[str, str | None]) -> list[str]:
+    """A command line with other arguments: name without dashes → its value, or None: it is left out."""
+    kept = [word for word in words if word[2:].partition("=")[0] not in wanted]
+    return kept + [f"--{name}={value}" for name, value in wanted.items() if value is not None]
+
+
 def flags(words: Iterable[str]) -> dict[str, str]:
     """`--name=value` words of a command line as a table; a bare `--name` is `true`."""
     pairs = (word[2:].partition("=") for word in words if word.startswith("--"))

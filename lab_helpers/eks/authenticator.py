@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab_helpers import processes, toolchain
+from lab_helpers.clusters.ports import free_ports
 from lab_helpers.eks import account, files
 from lab_helpers.errors import ClusterError
 
@@ -53,7 +54,7 @@ class Authenticators:
         here = folder(self._endpoint, local)
         shutil.rmtree(here, ignore_errors=True)
         here.mkdir(parents=True, mode=0o700)
-        port = _free_port()
+        port = free_ports(1)[0]
         self.write(local, entries)
         server = {
             "port": port,
@@ -145,9 +146,3 @@ class Authenticators:
 def every(endpoint: Path) -> list[str]:
     """The clusters that have one."""
     return sorted(path.name for path in (endpoint / "authenticators").glob("*"))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
