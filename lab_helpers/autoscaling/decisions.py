@@ -21,6 +21,7 @@ from lab_helpers.views.facts import seconds
 PREFIX = "cluster-autoscaler.kubernetes.io/"
 TO_BE_DELETED = "ToBeDeletedByClusterAutoscaler"
 MAX_SIZE = "max node group size reached"
+_NOT_YET = {f"node.kubernetes.io/{what}" for what in ("not-ready", "disk-pressure", "network-unavailable")}
 _REPLICATED = ("ReplicaSet", "ReplicationController", "Job", "StatefulSet")
 
 
@@ -69,7 +70,10 @@ def rooms(nodes: Iterable[Object], pods: Iterable[Object], options: Options) -> 
 
 
 def _ready(node: Object) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
+    # A node that has just said Ready keeps its taint until the node controller has seen it: nothing goes there yet, so it is
+    # still coming. Upstream counts it so too (utils/kubernetes/ready.go); otherwise a second node is bought for the same Pods.
+    tainted = any(taint["key"] in _NOT_YET for taint in node.get("spec", {}).get("taints") or [])
+    return not tainted and any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
 
 
 def _leaving(node: Object) -> bool:

@@ -95,13 +95,41 @@ def start(cluster: Cluster, component: str) -> None:
         node = component.removeprefix(KUBELET)
         engine.exec(worker.container(cluster.name, node), "sh", "-c", f"rm -f {_AWAY}/kubelet; systemctl start kubelet")
         return
+    if component in ("etcd", "kube-apiserver"):
+        _start_below(cluster, component)
+        return
     _back(cluster, component)
     states = health(cluster)
-    need = {"kube-apiserver": ["etcd"], "etcd": []}.get(component, ["etcd", "kube-apiserver"])
-    if all(states[name] in ("running", "unhealthy") for name in need):
+    if all(states[name] in ("running", "unhealthy") for name in ("etcd", "kube-apiserver")):
         _wait_soon(cluster, component)
-    if component in ("etcd", "kube-apiserver") and "stopped" not in (states["etcd"], states["kube-apiserver"]):
-        _hasten(cluster)
+
+
+def _start_below(cluster: Cluster, component: str) -> None:
+    """Start etcd or the API server under what stands on it, which ends first and starts after it.
+
+    An API server without etcd does not refuse requests, it keeps them for a minute; a kubelet asks it before it starts a Pod,
+    even a static one. Controller manager and scheduler run without an election here, and their watches back off up to a minute.
+    """
+    states = health(cluster)
+    above = [name for name in COMPONENTS[COMPONENTS.index(component) + 1 :] if states[name] != "stopped"]
+    if states["etcd"] == "stopped" and component == "kube-apiserver":
+        _back(cluster, component)  # it waits for etcd, and so does everything else
+        return
+    if states["kube-apiserver"] == "stopped" and component == "etcd":
+        above = []
+    if above:
+        _away(cluster, above)
+    _back(cluster, component)
+    _new_kubelet(cluster)
+    _wait(cluster, component, 60)
+    if "kube-apiserver" in above:
+        above.remove("kube-apiserver")
+        _back(cluster, "kube-apiserver")
+        _wait_soon(cluster, "kube-apiserver")
+    for name in above:
+        _back(cluster, name)
+    for name in above:
+        _wait_soon(cluster, name)
 
 
 def _back(cluster: Cluster, component: str) -> None:
@@ -119,26 +147,7 @@ def reconfigure(cluster: Cluster, changes: Mapping[str, Mapping[str, str | None]
         text = yaml.safe_dump(pod, sort_keys=False)
         _away(cluster, [component])
         engine.exec(control(cluster), "sh", "-c", f"cat > {_AWAY}/{component}.yaml", input=text)
-        _back(cluster, component)
-        _wait_soon(cluster, component)
-    if "kube-apiserver" in changes:
-        _hasten(cluster)
-
-
-def _hasten(cluster: Cluster) -> None:
-    """Have everything follow soon after etcd or the API server is back.
-
-    Controller manager and scheduler run without an election here, and their watches back off up to a minute.
-    """
-    _wait_soon(cluster, "kube-apiserver")
-    states = health(cluster)
-    followers = [name for name in ("kube-controller-manager", "kube-scheduler") if states[name] != "stopped"]
-    if followers:
-        _away(cluster, followers)
-    for name in followers:
-        _back(cluster, name)
-    for name in followers:
-        _wait_soon(cluster, name)
+        start(cluster, component)
 
 
 def _wait_soon(cluster: Cluster, component: str) -> None:
@@ -149,8 +158,12 @@ def _wait_soon(cluster: Cluster, component: str) -> None:
     try:
         _wait(cluster, component, 8)
     except WaitTimeout:
-        engine.exec(control(cluster), "systemctl", "restart", "kubelet")
+        _new_kubelet(cluster)
         _wait(cluster, component, 60)
+
+
+def _new_kubelet(cluster: Cluster) -> None:
+    engine.exec(control(cluster), "systemctl", "restart", "kubelet")
 
 
 def _wait(cluster: Cluster, component: str, deadline: float) -> None:
