@@ -23,7 +23,7 @@ from lab_helpers.settings import Settings, writable
 LABEL = "io.eks-lab=1"
 """On every container, image, network and volume that the lab makes."""
 
-_HOME = "io.eks-lab.home"  # the label that says which data folder they belong to
+HOME = "io.eks-lab.home"  # the label that says which data folder they belong to
 
 
 def info(timeout: float = 2) -> Info | None:
@@ -116,12 +116,13 @@ def labels(home: Path | None = None) -> list[str]:
     Args:
         home: the data folder it belongs to; default: the one of the settings. `lab clean` there removes it.
     """
-    owner = settings_module.load().data if home is None else home
-    return ["--label", LABEL, "--label", f"{_HOME}={_owner(owner)}"]
+    return ["--label", LABEL, "--label", f"{HOME}={owner(home)}"]
 
 
-def _owner(home: Path) -> str:
-    return hashlib.sha256(str(home).encode()).hexdigest()[:12]
+def owner(home: Path | None = None) -> str:
+    """What HOME's label says: a short name of the data folder; default: the one of the settings."""
+    folder = settings_module.load().data if home is None else home
+    return hashlib.sha256(str(folder).encode()).hexdigest()[:12]
 
 
 def run(image: str, *command: object, options: tuple[object, ...] = (), timeout: float = 120) -> str:
@@ -145,9 +146,8 @@ def listed(what: str, *filters: str) -> list[str]:
         return list(dict.fromkeys(docker("image", "ls", "--quiet", "--all", *flags).split()))
     every = ["--all"] if what == "container" else []
     name = "{{.Name}}" if what == "volume" else "{{.ID}}"
-    said = docker(what, "ls", *every, *flags, "--format", f'{name} {{{{.Label "{_HOME}"}}}}')
-    mine = _owner(settings_module.load().data)
-    return [words[0] for line in said.splitlines() if (words := line.split()) and words[1:] in ([], [mine])]
+    said = docker(what, "ls", *every, *flags, "--format", f'{name} {{{{.Label "{HOME}"}}}}')
+    return [words[0] for line in said.splitlines() if (words := line.split()) and words[1:] in ([], [owner()])]
 
 
 def exists(what: str, name: str) -> bool:

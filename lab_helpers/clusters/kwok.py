@@ -77,7 +77,7 @@ def remove(kube: Kube, name: str) -> None:
     kube.delete("node", name)
     for pod in kube.list("pods", fields=f"spec.nodeName={name}"):
         meta = pod["metadata"]
-        kube.raw("DELETE", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}", {"gracePeriodSeconds": 0})
+        kube.delete("pod", meta["name"], meta["namespace"], wait=False, grace=0)
 
 
 def fail(kube: Kube, name: str) -> None:

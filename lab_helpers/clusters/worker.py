@@ -75,7 +75,7 @@ def container(cluster: str, node: str) -> str:
 def states(cluster: str) -> dict[str, str]:
     """The containers of a cluster: name → Docker's state (`running`, `paused`, `exited`, …); only the lab's own."""
     # LABEL alone is also on our images, and so on whatever somebody else makes of them.
-    marks = ("io.eks-lab.home", f"io.x-k8s.kind.cluster={cluster}")
+    marks = (f"{engine.HOME}={engine.owner()}", f"io.x-k8s.kind.cluster={cluster}")
     filters = [part for mark in marks for part in ("--filter", f"label={mark}")]
     rows = engine.docker("ps", "--all", *filters, "--format", "{{.Names}} {{.State}}").splitlines()
     return dict(row.split() for row in rows)

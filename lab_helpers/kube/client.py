@@ -173,10 +173,23 @@ class Kube:
         path = self._resource(kind).path(namespace, name, subresource)
         return self.raw("PATCH", path + _query({"fieldManager": FIELD_MANAGER}), patch, "application/merge-patch+json")
 
-    def delete(self, kind: str, name: str, namespace: str = "default", wait: bool = True, deadline: float = 60) -> None:
-        """Delete one object, and with `wait` return when it is gone; no error where there is none."""
+    def delete(
+        self,
+        kind: str,
+        name: str,
+        namespace: str = "default",
+        wait: bool = True,
+        deadline: float = 60,
+        grace: int | None = None,
+    ) -> None:
+        """Delete one object, and with `wait` return when it is gone; no error where there is none.
+
+        Args:
+            grace: seconds that a Pod gets to end; None: its own.
+        """
+        options = {"propagationPolicy": "Background", **({} if grace is None else {"gracePeriodSeconds": grace})}
         try:
-            self.raw("DELETE", self._resource(kind).path(namespace, name), {"propagationPolicy": "Background"})
+            self.raw("DELETE", self._resource(kind).path(namespace, name), options)
         except KubernetesError as error:
             if error.status != 404:
                 raise

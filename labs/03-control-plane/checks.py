@@ -270,7 +270,7 @@ def bind_by_hand(lab: Lab) -> None:
 
 SYMPTOMS = {
     "etcd": "kubectl would reach somebody, and get no answer in time",
-    "kube-apiserver": "kubectl would reach nobody: refused at once, or hung up on (EOF)",
+    "kube-apiserver": "kubectl would reach nobody: refused at once, or hung up on (EOF, reset)",
     MANAGER: "a new Deployment would be stored, and no Pod of it would appear",
     SCHEDULER: "new Pods would appear, and stay without a node",
 }

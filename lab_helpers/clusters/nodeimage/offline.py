@@ -109,7 +109,8 @@ def load(base: str, images: Path, reference: str) -> None:
         engine.exec(name, "ctr", "-n", "k8s.io", "images", "import", *options, "-", stdin=images, timeout=600)
         engine.exec(name, "sh", "-c", "pkill containerd; while pgrep -x containerd >/dev/null; do sleep 0.1; done")
         words = ", ".join(f'"{word}"' for word in ENTRYPOINT)
-        engine.docker("commit", "--change", f"ENTRYPOINT [{words}]", name, reference, timeout=300)
+        nobodys = ["--change", f"LABEL {engine.HOME}="]  # the container's; an image belongs to every lab of this user
+        engine.docker("commit", "--change", f"ENTRYPOINT [{words}]", *nobodys, name, reference, timeout=300)
     finally:
         remove(name)
 
