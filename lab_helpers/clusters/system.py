@@ -81,6 +81,8 @@ def _proxy(token: str) -> dict[str, Any]:
                 "spec": {
                     "hostNetwork": True,
                     "dnsPolicy": "ClusterFirstWithHostNet",
+                    # A question that is lost while kube-proxy writes its rules anew is asked again before a client gives up.
+                    "dnsConfig": {"options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "4"}]},
                     "priorityClassName": "system-cluster-critical",
                     "nodeSelector": {"node-role.kubernetes.io/control-plane": ""},
                     "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
