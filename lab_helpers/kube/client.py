@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from lab_helpers.errors import KubernetesError, WaitTimeout
-from lab_helpers.kube import manifests
+from lab_helpers.kube import manifests, status
 from lab_helpers.kube.answers import parsed
 from lab_helpers.kube.discovery import ACCEPT, Resource, discover
 from lab_helpers.kube.refusals import field, refusal
@@ -221,7 +221,7 @@ class Kube:
                 return condition(last)
             if condition == "deleted":
                 return last is None
-            return last is not None and _condition(last, condition).get("status") == "True"
+            return last is not None and status.condition(last, condition).get("status") == "True"
 
         label = what or (condition if isinstance(condition, str) else "the condition")
         wait_until(
@@ -237,15 +237,7 @@ class Kube:
         """In a line why an object is as it is: phase, failing conditions, container reasons, its latest warning."""
         if item is None:
             return "it is not there"
-        status = item.get("status", {})
-        said = [status["phase"]] if "phase" in status else []
-        for entry in status.get("conditions", []):
-            if entry.get("status") != "True" and entry.get("message"):
-                said.append(f"{entry['type']}={entry['status']}: {entry['message']}")
-        for container in status.get("containerStatuses", []):
-            waiting = container.get("state", {}).get("waiting")
-            if waiting:
-                said.append(f"container {container['name']}: {waiting.get('reason')} {waiting.get('message', '')}".strip())
+        said = status.troubles(item)
         try:
             meta = item["metadata"]
             events = self.list("events", meta.get("namespace"), fields=f"involvedObject.uid={meta.get('uid')},type=Warning")
@@ -317,15 +309,6 @@ class Kube:
             raise KubernetesError("The API server went away.", type(error).__name__, reason="Unreachable") from None
         finally:
             response.close()
-
-
-def ready(item: Object | None) -> bool:
-    """Whether an object says `Ready` of itself."""
-    return item is not None and _condition(item, "Ready").get("status") == "True"
-
-
-def _condition(item: Object, kind: str) -> Object:
-    return next((entry for entry in item.get("status", {}).get("conditions", []) if entry["type"] == kind), {})
 
 
 def _query(values: dict[str, str]) -> str:
