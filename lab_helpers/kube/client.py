@@ -54,7 +54,7 @@ class Kube:
         configuration.retries = False
         configuration.connection_pool_maxsize = 16
         headers = {"User-Agent": "lab"}
-        if bearer := configuration.get_api_key_with_prefix("authorization"):
+        if bearer := configuration.get_api_key_with_prefix("BearerToken", "authorization"):
             headers["Authorization"] = bearer
         return configuration.host, client.ApiClient(configuration).rest_client.pool_manager, headers
 

@@ -15,6 +15,7 @@ from lab_helpers.views.scores import scores
 from lab_helpers.views.sequence import sequence
 from lab_helpers.views.spread import spread
 from lab_helpers.views.timeline import timeline
+from lab_helpers.views.token_path import token_path
 
 __all__ = [
     "Answer",
@@ -31,4 +32,5 @@ __all__ = [
     "sequence",
     "spread",
     "timeline",
+    "token_path",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from lab_helpers.views import facts
@@ -91,14 +91,19 @@ def is_loop(name: str) -> bool:
     return name in _LOOPS.values() or name.endswith(("-controller", "-autoscaler", "-collector", "-publisher", "-discovery"))
 
 
+def last_stages(events: Iterable[Object]) -> list[Object]:
+    """Of each request the last stage, oldest request first."""
+    answered = (event for event in events if event.get("stage") != "RequestReceived")
+    done = list({event.get("auditID") or id(event): event for event in sorted(answered, key=_stage)}.values())
+    return sorted(done, key=lambda event: str(event["requestReceivedTimestamp"]))
+
+
 def rows_of(events: list[Object], few: int) -> list[Row]:
     """Events as rows, oldest first. Equal ones become one; where there are too many, so do those of different objects.
 
     Of each request the last stage counts: a 401 and a watch that goes on end at ResponseStarted.
     """
-    answered = (event for event in events if event.get("stage") != "RequestReceived")
-    done = list({event.get("auditID") or id(event): event for event in sorted(answered, key=_stage)}.values())
-    done.sort(key=lambda event: str(event["requestReceivedTimestamp"]))
+    done = last_stages(events)
     if not done:
         return []
     first = facts.seconds(done[0]["requestReceivedTimestamp"])

@@ -70,7 +70,13 @@ def creator(account: Account, cluster: Cluster) -> None:
     """Who makes a cluster is its administrator."""
     caller = callers.current()
     cluster.creator = caller.principal if caller else ""
-    if cluster.creator and cluster.shown["accessConfig"]["authenticationMode"] != "CONFIG_MAP":
+    administrator(account, cluster)
+
+
+def administrator(account: Account, cluster: Cluster) -> None:
+    """The creator's entry, made when the cluster is or as soon as its mode knows entries; then it may be deleted."""
+    known = cluster.shown["accessConfig"]["authenticationMode"] != "CONFIG_MAP"
+    if known and cluster.creator and cluster.creator not in cluster.access:
         entry = _make(account, cluster, cluster.creator, "STANDARD", {})
         entry.policies[_ADMIN] = _associated(_ADMIN, {"type": "cluster", "namespaces": []})
 

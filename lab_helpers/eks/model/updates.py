@@ -250,7 +250,11 @@ def change_config(account: Account, name: str, number: str, shown: dict[str, Any
     cluster.shown["status"] = "UPDATING"
 
     def work() -> list[dict[str, Any]]:
+        before = cluster.shown["accessConfig"]["authenticationMode"]
         cluster.shown |= shown
+        if before == "CONFIG_MAP":
+            # Users guide, "Access entries": EKS makes the entry of the cluster's creator, with an administrator's rights.
+            access.administrator(account, cluster)
         access.apply(cluster)
         return []
 
