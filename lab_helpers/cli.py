@@ -190,7 +190,7 @@ def shell(context: typer.Context, name: LabName) -> None:
     programs = cloud.programs(room, maker)
     toolchain.ensure(programs, say=lambda line: print(f" • {line}", file=sys.stderr))
     cluster = maker.get(maker.names_for(room.name, room.profile)[0]) if room.profile else None
-    if room.profile and cluster is None:
+    if (room.profile and cluster is None) or (room.aws and not cloud.remembered(settings, room)):
         raise ClusterError(
             f"{room.name} is not open.", next_step=f"open it first: lab open {room.name}, and run its first cell"
         )
@@ -219,17 +219,20 @@ def reset(name: LabName) -> None:
     """End a lab's cluster; its next opening makes a new one. Progress stays."""
     room, settings = lesson.named(name), settings_module.load()
     maker = clusters.provider(settings)
-    if room.profile is None:
+    if room.profile is None and not room.aws:
         out.print(f"{room.name} has no cluster: there is nothing to reset. lab clean ends what it runs.")
         return
-    name = maker.names_for(room.name, room.profile)[0]
-    owners = [Ownership(settings, held) for held in dict.fromkeys((room.name, name))]
+    own = maker.names_for(room.name, room.profile)[:1] if room.profile else []
+    owners = [Ownership(settings, held) for held in dict.fromkeys((room.name, *own))]
     try:
-        maker.delete(name)
+        if room.aws:
+            cloud.forget(settings, room, lambda line: out.print(f" • {line}"))
+        for one in own:
+            maker.delete(one)
     finally:
         for owner in owners:
             owner.release()
-    out.print(f"The cluster of {room.name} is gone; the next open_lab makes a new one.")
+    out.print(f"The {'cluster' if own else 'account'} of {room.name} is gone; the next open_lab makes a new one.")
 
 
 @app.command("clusters")

@@ -119,6 +119,10 @@ class Provider(Protocol):
         """Every cluster of this provider."""
         ...
 
+    def names(self) -> tuple[str, ...]:
+        """Names of all clusters of this provider, also of half-made ones."""
+        ...
+
     def delete(self, name: str) -> None:
         """Remove a cluster with its processes, ports and files; no error where there is none."""
         ...

@@ -63,6 +63,9 @@ class Kept:
     def list(self) -> Clusters:
         return [cluster for folder in self._folders() if (cluster := load(folder, self.name))]
 
+    def names(self) -> tuple[str, ...]:
+        return tuple(folder.name for folder in self._folders())
+
     def _folders(self) -> tuple[Path, ...]:
         """Whole and half clusters; what begins with a dot is the programs' own."""
         return tuple(sorted(path for path in self.root.glob("[!.]*") if path.is_dir()))

@@ -69,7 +69,7 @@ def leave(env: Mapping[str, str]) -> dict[str, str]:
 def write(folder: Path, key: str, secret: str) -> None:
     """Write what programs read: credentials, configuration, and `aws` as the lab runs it. What learners added stays."""
     _section(folder / "credentials", {"aws_access_key_id": key, "aws_secret_access_key": secret})
-    _section(folder / "config", {"region": account.REGION, "output": "json"})
+    _section(folder / "config", {"region": account.REGION, "output": "json", "cli_timestamp_format": "iso8601"})
     script = writable(folder / "bin") / "aws"
     home = writable(folder / "home")
     program = Path(sys.executable).with_name("aws")

@@ -53,12 +53,23 @@ def newest() -> str:
     return ".".join(toolchain.version("kube-apiserver").split(".")[:2])
 
 
+_PREFIX = "eks-"
+
+
 def local_name(region: str, name: str) -> str:
     """An EKS cluster's name among the lab's clusters: `eks-NAME`, with a checksum where that would not be unique or short."""
     plain = re.sub("[^a-z0-9-]", "-", name.lower())[:30]
     if (plain, region) == (name, "us-east-1"):
-        return f"eks-{plain}"
-    return f"eks-{plain}-{hashlib.sha256(f'{region}/{name}'.encode()).hexdigest()[:6]}"
+        return f"{_PREFIX}{plain}"
+    return f"{_PREFIX}{plain}-{hashlib.sha256(f'{region}/{name}'.encode()).hexdigest()[:6]}"
+
+
+def delete_every(of: settings.Settings) -> None:
+    """Remove every control plane, also half-made ones: the account that they belonged to is gone."""
+    for one in clusters.every(of):
+        for name in one.names():
+            if name.startswith(_PREFIX):
+                one.delete(name)
 
 
 def maker(provider: str = "") -> Provider:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from lab_helpers import clusters
 from lab_helpers.clusters import Cluster, Profile, Provider
 from lab_helpers.eks import authenticator, calls, environment, plane, service
 from lab_helpers.errors import ClusterError
 from lab_helpers.settings import Settings, writable
+from lab_helpers.teaching import belongings
 from lab_helpers.teaching.lesson import Lesson
 from lab_helpers.teaching.shown import Calls
 
 PROGRAMS = ("kubectl", "eksctl", "aws-iam-authenticator")
+
+QUIET = "eks-lab-looks"
+"""Part of the user agent of calls that a picture or the meter makes by itself: they are no part of the lesson's log."""
 
 leave = environment.leave
 
@@ -31,13 +39,53 @@ def enter(settings: Settings, room: Lesson, env: dict[str, str], say: Callable[[
     """The environment of a lab with AWS, which is started or adopted; of another lab: as it is."""
     if not room.aws:
         return env
-    endpoint = service.ensure(settings, say)
+    with _lock(settings):
+        endpoint = service.ensure(settings, say)
+        memory(settings, room)
     folder = writable(endpoint.folder / "kubeconfigs")
     own, cluster = folder / room.name, env.get("KUBECONFIG", os.devnull)
     # What eksctl and `aws eks update-kubeconfig` write goes into the first of them.
     both = [str(own), *([cluster] if cluster != os.devnull else [])]
     found = endpoint.environment(env)
-    return {**found, "KUBECONFIG": os.pathsep.join(both), "KUBECACHEDIR": str(folder / f".cache-{room.name}")}
+    cache = str(folder / f".cache-{room.name}")
+    # Every SDK puts it into its user agent: so the call log says which lab asked.
+    return {
+        **found,
+        "KUBECONFIG": os.pathsep.join(both),
+        "KUBECACHEDIR": cache,
+        "AWS_EXECUTION_ENV": belongings.mark(room.name),
+    }
+
+
+def remembered(settings: Settings, room: Lesson) -> bool:
+    """Whether a lab may have something in the account: it was opened, and neither closed nor reset since."""
+    return (service.folder(settings) / "labs" / room.name).exists()
+
+
+def memory(settings: Settings, room: Lesson) -> Path:
+    """What is remembered of a lab as long as the account holds something of it: its folder, beside the account."""
+    return writable(service.folder(settings) / "labs" / room.name)
+
+
+def _lock(settings: Settings) -> FileLock:
+    return FileLock(writable(settings.data / "locks") / "aws-labs.lock")
+
+
+def forget(settings: Settings, room: Lesson, say: Callable[[str], None] = lambda line: None) -> None:
+    """A lab ends, or begins anew: what it made in the account is gone.
+
+    Where no other lab has anything there, the whole account goes, with its process and every cluster. Otherwise the lab's
+    clusters and stacks are deleted, as a learner would do it.
+    """
+    with _lock(settings):
+        here = service.folder(settings) / "labs"
+        shutil.rmtree(here / room.name, ignore_errors=True)
+        if others := sorted(path.name for path in here.glob("*")):
+            say(f"{', '.join(others)} goes on in the local AWS: the clusters and stacks of {room.name} are deleted there")
+            belongings.remove(service.folder(settings), room.name, _from_outside(settings))
+        else:
+            service.clean(settings)  # before the clusters: it would mend them
+            plane.delete_every(settings)
 
 
 def environment_of(
@@ -52,12 +100,30 @@ def environment_of(
     return enter(settings, room, clusters.environment(cluster, maker, links, leave(os.environ)), say)
 
 
-def client(service_name: str) -> Any:
-    """boto3's client for one of AWS's services, with the learner's own keys."""
+def _from_outside(settings: Settings) -> Callable[[str], Any]:
+    """Makes clients of the account without its environment, which a closed lab and the `lab` command have not."""
     import boto3
     from botocore.config import Config
 
-    return boto3.Session().client(service_name, config=Config(retries={"total_max_attempts": 1}))
+    endpoint = service.ensure(settings)
+    keys = json.loads((endpoint.folder / "wanted.json").read_text())
+    env = endpoint.environment({})
+    config = Config(proxies={"https": env["HTTPS_PROXY"]}, retries={"total_max_attempts": 1}, read_timeout=300)
+    session = boto3.Session(keys["key"], keys["secret"], region_name=env["AWS_REGION"])
+    return lambda name: session.client(name, config=config, verify=env["AWS_CA_BUNDLE"])
+
+
+def client(service_name: str, program: str = "") -> Any:
+    """boto3's client for one of AWS's services, with the learner's own keys.
+
+    Args:
+        program: goes into the user agent; see QUIET.
+    """
+    import boto3
+    from botocore.config import Config
+
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=300, user_agent_extra=program or None)
+    return boto3.Session().client(service_name, config=config)
 
 
 def cluster(settings: Settings, name: str, region: str = "us-east-1") -> Cluster:
@@ -88,6 +154,8 @@ def recorded(settings: Settings, names: Iterable[str], since: float) -> Calls:
     wanted = {name.lower() for name in names}
     found = []
     for event in calls.read(service.folder(settings), since):
+        if QUIET in event["userAgent"]:
+            continue
         if not wanted or {event["eventName"].lower(), event["eventSource"].split(".")[0]} & wanted:
             found.append(event)
     return Calls(found)

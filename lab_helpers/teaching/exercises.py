@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lab_helpers.errors import CheckFailed, ClusterError, LabError, LessonError
-from lab_helpers.teaching import cells, lesson, panels, progress, room
+from lab_helpers import settings
+from lab_helpers.errors import CheckFailed, LabError, LessonError
+from lab_helpers.teaching import cells, cloud, lesson, panels, progress, room
 from lab_helpers.teaching.lab import Lab
 from lab_helpers.teaching.lesson import Exercise
 
@@ -113,14 +113,18 @@ def _run(lab: Lab, function: Callable[[Any], None], what: str) -> None:
 
 
 def _mark(lab: Lab, name: str) -> None:
-    """Note that a scene is set: beside the cluster, because it lasts as long as that, not as long as the kernel."""
+    """Note that a scene is set: beside the cluster or account, because it lasts as long as that, not as long as the kernel."""
     _scenes.add((lab.name, name))
-    with suppress(ClusterError):
-        (lab.cluster.folder / f"scene-{name}").touch()
+    if memory := _memory(lab):
+        (memory / f"scene-{name}").touch()
 
 
 def _marked(lab: Lab, name: str) -> bool:
-    try:
-        return (lab.cluster.folder / f"scene-{name}").exists()
-    except ClusterError:
-        return (lab.name, name) in _scenes
+    memory = _memory(lab)
+    return (memory / f"scene-{name}").exists() if memory else (lab.name, name) in _scenes
+
+
+def _memory(lab: Lab) -> Path | None:
+    if lab.own:
+        return lab.own.folder
+    return cloud.memory(settings.load(), lab.lesson) if lab.lesson.aws else None

@@ -13,6 +13,7 @@ from lab_helpers.clusters import COMPONENTS, Cluster, NodeShape, Provider
 from lab_helpers.errors import CheckFailed, ClusterError, WaitTimeout
 from lab_helpers.kube import Kube
 from lab_helpers.teaching import audit, autoscaling, cloud, nodes, panels, scheduling, shell
+from lab_helpers.teaching.aws import Aws
 from lab_helpers.teaching.lesson import Lesson
 from lab_helpers.teaching.recorder import Recorder, true
 from lab_helpers.teaching.shown import Calls, Health, Log
@@ -29,18 +30,24 @@ class Lab:
         name, title: of the lab.
         lesson: what its folder says.
         provider: who made its cluster: `kind` or `embedded`.
+        own: its cluster; None where it has none. What is looked at may be another: see `use`.
+        aws: the account; `aws("eks")` is boto3's client for one of its services.
         programs: the folder that comes first in PATH.
         opened, entered: when its cluster was entered, and the lab, in seconds since 1970.
     """
 
     def __init__(self, room: Lesson, maker: Provider, cluster: Cluster | None, programs: Path) -> None:
-        self.name, self.title, self.lesson, self._maker, self.programs = room.name, room.title, room, maker, programs
-        self.provider, self.entered = maker.name, time.time()
-        self._quiet, self._marks = False, list[tuple[float, str]]()
+        self.name, self.title, self.lesson, self.programs, self.aws = room.name, room.title, room, programs, Aws()
+        self._maker, self.provider, self._quiet, self._marks = maker, maker.name, False, list[tuple[float, str]]()
+        self.move(cluster)
+
+    def move(self, cluster: Cluster | None) -> None:
+        """Begin with a cluster of the lab's own, or without one."""
+        self.own, self.entered = cluster, time.time()
         self.inhabit(cluster)
 
     def inhabit(self, cluster: Cluster | None) -> None:
-        """Move into a cluster: this one from now on."""
+        """Look at a cluster from now on, the lab's own or another."""
         self.opened = time.time()
         self._cluster, self._kube = cluster, Kube(cluster.kubeconfig) if cluster else None
         self._recorder: Recorder | None = None
@@ -86,8 +93,9 @@ class Lab:
 
     def _has(self, part: T | None) -> T:
         if part is None:
-            why = "is closed" if self.lesson.profile else "has no cluster"
-            step = f'lab = open_lab("{self.name}") opens it again' if self.lesson.profile else ""
+            why, step = "is closed", f'lab = open_lab("{self.name}") opens it again'
+            if not self.lesson.profile:
+                why, step = "has no cluster", 'lab.use("NAME") looks at an EKS cluster of yours' if self.lesson.aws else ""
             raise ClusterError(f"{self.name} {why}.", next_step=step)
         return part
 
@@ -96,10 +104,6 @@ class Lab:
         self.leave()
         self.inhabit(cloud.cluster(settings.load(), name))
         self.record()
-
-    def aws(self, service: str) -> Any:
-        """boto3's client for one of AWS's services, for instance `eks`."""
-        return cloud.client(service)
 
     def calls(self, *names: str, last: float | None = None) -> Calls:
         """What AWS was asked since the lab was opened, or in the `last` seconds; names of services or operations choose."""

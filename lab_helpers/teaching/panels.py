@@ -90,6 +90,8 @@ def banner(lesson: Lesson, maker: Provider, done: int, stopped: list[str], why: 
         if simulated:
             rows.append(f"<p><b>Simulated</b>: {escape(simulated)}</p>")
         rows.append(f"<p><b>Start again</b>: {code('lab.reset()')} brings the cluster back to its beginning.</p>")
+    if lesson.aws:
+        rows += _aws(lesson, maker, why)
     rows.append(f"<p><b>A terminal like this notebook</b>: {code(f'lab shell {lesson.name}')}</p>")
     if stopped:
         names = ", ".join(code(name) for name in stopped)
@@ -100,6 +102,20 @@ def banner(lesson: Lesson, maker: Provider, done: int, stopped: list[str], why: 
         "<b>Next</b>: read on, and run each cell with Shift+Enter.</p>"
     )
     show(lesson.title, "".join(rows))
+
+
+def _aws(lesson: Lesson, maker: Provider, why: str) -> list[str]:
+    """The banner's rows about AWS, and about the clusters that will be made by it."""
+    of_clusters = "" if lesson.profile else f" Each cluster's control plane is real too. {maker.real}"
+    rows = [
+        f"<p><b>Real</b>: eksctl, the AWS CLI, kubectl, aws-iam-authenticator.{escape(of_clusters)}</p>",
+        "<p><b>Simulated</b>: AWS itself is played by a program on this machine. Nothing reaches AWS, and nothing costs. "
+        f"{escape('' if lesson.profile else maker.simulated)}</p>",
+    ]
+    if not lesson.profile:
+        rows.insert(0, f"<p><b>Clusters are made by</b> {escape(why)}</p>")
+        rows.append(f"<p><b>Start again</b>: {code('lab.reset()')} empties the account.</p>")
+    return rows
 
 
 def passed(lesson: Lesson, exercise: Exercise) -> None:

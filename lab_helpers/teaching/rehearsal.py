@@ -67,8 +67,11 @@ def _end(home: Path) -> None:
     from dataclasses import replace
 
     from lab_helpers import clusters, processes, settings
+    from lab_helpers.eks import service
 
-    for maker in clusters.every(replace(settings.load(), data=home / "data" / "eks-lab")):
+    there = replace(settings.load(), data=home / "data" / "eks-lab")
+    service.clean(there)  # before the clusters: it would mend them
+    for maker in clusters.every(there):
         maker.delete_all()
     processes.end_recorded(home / "data" / "eks-lab" / "containers")
     shutil.rmtree(home, ignore_errors=True)

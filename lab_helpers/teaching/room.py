@@ -63,17 +63,20 @@ def reset(lab: Lab) -> None:
     """Make a lab's cluster anew."""
     if lab is not _open:
         raise LessonError(f"{lab.name} is not open.", next_step=f'lab = open_lab("{lab.name}")')
-    room = lab.lesson
-    if room.profile is None:
+    room, cluster = lab.lesson, lab.own
+    if cluster is None and not room.aws:
         print(f"{lab.name} has no cluster: there is nothing to reset. Your progress is kept.")
         return
-    cluster = lab.cluster
     lab.leave()
+    lab.aws.leave()
     cells.forget()
-    lab.inhabit(lab._maker.reset(cluster, _say))
-    _become(cloud.enter(settings.load(), room, _environment(lab.cluster, lab._maker, lab.programs), _say))
+    if room.aws:
+        cloud.forget(settings.load(), room, _say)
+    lab.move(lab._maker.reset(cluster, _say) if cluster else None)
+    _become(cloud.enter(settings.load(), room, _environment(lab.own, lab._maker, lab.programs), _say))
     lab.record()
-    print("Everything in the cluster is as at the beginning. Your progress and your files are kept.")
+    where = "cluster" if cluster else "account"
+    print(f"Everything in the {where} is as at the beginning. Your progress and your files are kept.")
 
 
 def close(lab: Lab) -> None:
@@ -81,12 +84,15 @@ def close(lab: Lab) -> None:
     if lab is not _open:
         print(f"{lab.name} is closed.")
         return
-    cluster = lab.cluster if lab.lesson.profile else None
+    cluster = lab.own
     lab.leave()
+    lab.aws.leave()
     gone = True
     try:
         if end := lab.lesson.function("close"):  # what the lab started beside its cluster
             end(lab)
+        if lab.lesson.aws:
+            cloud.forget(settings.load(), lab.lesson, _say)
         gone = cluster is None or lab._maker.release(cluster, _say)
     finally:
         # The user's KUBECONFIG does not come back: a cell run out of order must never reach their own clusters.
@@ -115,6 +121,7 @@ def _let_go() -> None:
     global _open
     if _open:
         _open.leave()
+        _open.aws.leave()
     while _owners:
         _owners.pop().release()
     _open = None

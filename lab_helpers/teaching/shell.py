@@ -21,6 +21,7 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 from typing import Any
 
 from lab_helpers.errors import CommandFailed, LabError
@@ -31,7 +32,7 @@ HEAD, TAIL = 1000, 4000  # characters of output that are kept
 last_failure = ""
 """What the last failed command or cell said, for `lab.last_error`."""
 
-_PROGRAMS = ("kubectl", "etcdctl", "etcdutl", "kwokctl", "lab", "curl", "jq", "grep")
+_PROGRAMS = ("kubectl", "eksctl", "aws", "etcdctl", "etcdutl", "kwokctl", "lab", "curl", "jq", "grep")
 _ALONE = re.compile(r"\s*(cd|export|source|alias)\b[^;&|\n]*$")
 _REMEDIES = {"cd": "%cd PATH", "export": "%env NAME=value", "source": "%%bash, with both lines in one cell", "alias": "%alias"}
 _EDITOR = re.compile(r"^\s*(kubectl\b[^;&|]*\sedit\b|(vi|vim|nano|emacs|less|more|top|htop)\b)")
@@ -175,6 +176,8 @@ def _advice(code: int, tail: str) -> str:
     if "connection refused" in tail.lower() or "was refused - did you specify" in tail:
         if os.environ.get("KUBECONFIG", os.devnull) == os.devnull:
             return "no lab with a cluster is open in this notebook: run its first cell, lab = open_lab(…)"
+        if not any(Path(path).exists() for path in os.environ["KUBECONFIG"].split(os.pathsep)):
+            return "kubectl knows no cluster yet: make one, or: aws eks update-kubeconfig --name NAME"
         return "the API server does not answer: lab.health() says which component is down, lab.reset() makes a new cluster"
     return "read the program's last line; the cell can be changed and run again"
 

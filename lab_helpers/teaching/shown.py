@@ -59,5 +59,5 @@ class Calls(list[dict[str, Any]]):
 def _words(parameters: dict[str, Any], most: int = 90) -> str:
     """Parameters in a line: `name=value`, without what SDKs add by themselves."""
     shown = {name: held for name, held in parameters.items() if held not in (None, [], {}) and "Token" not in name}
-    text = ", ".join(f"{name}={held}" for name, held in shown.items())
+    text = " ".join(", ".join(f"{name}={held}" for name, held in shown.items()).split())
     return text if len(text) <= most else f"{text[: most - 1]}…"

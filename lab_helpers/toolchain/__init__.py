@@ -10,7 +10,7 @@ from lab_helpers.toolchain.lookup import bin_folder, missing, path, usual
 from lab_helpers.toolchain.prepare import ensure
 from lab_helpers.toolchain.setup_status import SetupStatus
 
-__all__ = ["PROGRAMS", "SetupStatus", "bin_folder", "ensure", "missing", "path", "status", "usual", "version"]
+__all__ = ["PROGRAMS", "SetupStatus", "bin_folder", "changes", "ensure", "missing", "path", "status", "usual", "version"]
 
 
 def status() -> SetupStatus:
@@ -19,3 +19,8 @@ def status() -> SetupStatus:
     from lab_helpers.toolchain.setup_status import read
 
     return read(settings.load())
+
+
+def changes(name: str) -> str:
+    """What the lab changes in a program's sources before it builds it: its patches, each with its reason; empty: nothing."""
+    return "\n".join(path.read_text() for path in sorted(PROGRAMS[name].family.folder.glob("*.patch")))

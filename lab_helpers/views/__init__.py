@@ -16,6 +16,7 @@ from lab_helpers.views.sequence import sequence
 from lab_helpers.views.spread import spread
 from lab_helpers.views.timeline import timeline
 from lab_helpers.views.token_path import token_path
+from lab_helpers.views.vpc_map import vpc_map
 
 __all__ = [
     "Answer",
@@ -33,4 +34,5 @@ __all__ = [
     "spread",
     "timeline",
     "token_path",
+    "vpc_map",
 ]

@@ -67,3 +67,42 @@ def test_scaling_by_eks(shop, eks, kube):
     eks.update_nodegroup_config(clusterName=shop, nodegroupName="blue", scalingConfig={"desiredSize": 2}, labels=labels)
     until(lambda: group(eks)["status"] == "ACTIVE", 40)
     assert [node["metadata"]["labels"].get("team") for node in nodes(kube).values()] == ["shop", "shop"]
+
+
+def test_self_managed_nodes_join_when_the_cluster_lets_their_role_in(shop, eks, site, endpoint, kube):
+    """An Auto Scaling group with a launch template: image, instance profile and the cluster's tag."""
+    iam, ec2, asg = (endpoint.client(name) for name in ("iam", "ec2", "autoscaling"))
+    iam.create_instance_profile(InstanceProfileName="own")
+    role = iam.create_role(RoleName="own", AssumeRolePolicyDocument='{"Version":"2012-10-17","Statement":[]}')["Role"]["Arn"]
+    iam.add_role_to_instance_profile(InstanceProfileName="own", RoleName="own")
+    ssm = "/aws/service/eks/optimized-ami/1.36/amazon-linux-2023/x86_64/standard/recommended/image_id"
+    image = endpoint.client("ssm").get_parameter(Name=ssm)["Parameter"]["Value"]
+    disk = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 33}}
+    data = {"ImageId": image, "InstanceType": "t3.small", "IamInstanceProfile": {"Name": "own"}, "BlockDeviceMappings": [disk]}
+    before = len(ec2.describe_volumes()["Volumes"])
+    ec2.create_launch_template(LaunchTemplateName="own", LaunchTemplateData=data)
+    asg.create_auto_scaling_group(
+        AutoScalingGroupName="own",
+        LaunchTemplate={"LaunchTemplateName": "own"},
+        MinSize=1,
+        MaxSize=1,
+        DesiredCapacity=1,
+        VPCZoneIdentifier=site.subnets[0],
+        Tags=[{"Key": f"kubernetes.io/cluster/{shop}", "Value": "owned", "PropagateAtLaunch": True}],
+    )
+
+    def own():
+        found = asg.describe_auto_scaling_groups(AutoScalingGroupNames=["own"])["AutoScalingGroups"][0]["Instances"]
+        return [node for node in nodes(kube).values() if node["spec"]["providerID"].endswith(found[0]["InstanceId"])]
+
+    eks.create_access_entry(clusterName=shop, principalArn=role)  # as people enter: no node comes of it
+    eks.describe_cluster(name=shop)
+    assert not own()
+    eks.delete_access_entry(clusterName=shop, principalArn=role)
+    eks.create_access_entry(clusterName=shop, principalArn=role, type="EC2_LINUX")
+    until(own, 15)
+    assert len(ec2.describe_volumes()["Volumes"]) == before + 1
+    asg.delete_auto_scaling_group(AutoScalingGroupName="own", ForceDelete=True)
+    until(lambda: len(ec2.describe_volumes()["Volumes"]) == before, 15, "the root volume went with its instance")
+    kinds = "node.kubernetes.io/instance-type"
+    until(lambda: all(node["metadata"]["labels"][kinds] != "t3.small" for node in nodes(kube).values()), 15)

@@ -26,6 +26,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 from lab_helpers import clusters, processes, settings
 from lab_helpers.clusters import engine, nodeimage
+from lab_helpers.eks import service
 from lab_helpers.teaching import lesson
 
 CELL_SECONDS, LAB_SECONDS = 120, 1200
@@ -215,9 +216,11 @@ class Journey:
 
 
 def end_clusters(data: Path) -> None:
-    """End every cluster, whole or half, and the registry of a state folder."""
-    processes.end_recorded(data / "eks-lab" / "containers")
-    for maker in clusters.every(dataclasses.replace(settings.load(), data=data / "eks-lab")):
+    """End the local AWS, every cluster, whole or half, and the registry of a state folder."""
+    there = dataclasses.replace(settings.load(), data=data / "eks-lab")
+    processes.end_recorded(there.data / "containers")
+    service.clean(there)
+    for maker in clusters.every(there):
         maker.delete_all()
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.core.responses import ActionResult
-from moto.ec2.models import ec2_backends
+from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress
 from moto.ec2.models.instances import Instance
 from moto.ec2.models.nat_gateways import NatGateway
 from moto.ec2.models.route_tables import RouteTable
-from moto.ec2.models.subnets import Subnet
+from moto.ec2.models.subnets import Subnet, SubnetRouteTableAssociation
 
 _mended = False
 
@@ -24,12 +24,16 @@ def mend() -> None:
         return
     _mended = True
     group: Any = FakeAutoScalingGroup
-    group.replace_autoscaling_group_instances = _spread(group.replace_autoscaling_group_instances)
+    group.replace_autoscaling_group_instances = _as_ordered(_spread(group.replace_autoscaling_group_instances))
     subnet, table = (Subnet, RouteTable)  # type: Any, Any
     subnet.create_from_cloudformation_json = classmethod(_public(subnet.create_from_cloudformation_json.__func__))
     table.delete_from_cloudformation_json = classmethod(_delete_table)
+    link: Any = SubnetRouteTableAssociation
+    link.create_from_cloudformation_json = classmethod(_associated(link.create_from_cloudformation_json.__func__))
     machine: Any = Instance
     machine.terminate = _with_interfaces(machine.terminate)
+    everything: Any = EC2Backend
+    everything.__init__ = _with_a_way_out(everything.__init__)
     gateway, address = (NatGateway, ElasticAddress)  # type: Any, Any
     gateway.delete_from_cloudformation_json = classmethod(_delete_gateway)
     address.delete_from_cloudformation_json = classmethod(_release)
@@ -63,6 +67,34 @@ def _spread(one_subnet: Callable[..., None]) -> Callable[..., None]:
     return replace
 
 
+def _as_ordered(start: Callable[..., None]) -> Callable[..., None]:
+    """moto starts a group's instances without their launch template's instance profile: no self-managed node could join.
+
+    It also gives each a root volume beside the template's own, and keeps the latter when the instance ends: both would cost.
+    """
+
+    def replace(self: Any, count: int, tags: dict[str, str]) -> None:
+        before = {state.instance.id for state in self.instance_states}
+        start(self, count, tags)
+        ec2: Any = self.autoscaling_backend.ec2_backend
+        template: Any = self.ec2_launch_template
+        profile: Any = template.get_version(self.launch_template_version).data.get("IamInstanceProfile") if template else None
+        for machine in [state.instance for state in self.instance_states if state.instance.id not in before]:
+            if profile:
+                ec2.associate_iam_instance_profile(machine.id, profile.get("Name"), profile.get("Arn"))
+            devices = machine.block_device_mapping
+            if _ROOT in devices and _DEFAULT in devices:
+                devices[_ROOT].delete_on_termination = True
+                extra = devices[_DEFAULT].volume_id
+                ec2.detach_volume(extra, machine.id, _DEFAULT)
+                ec2.delete_volume(extra)
+
+    return replace
+
+
+_ROOT, _DEFAULT = "/dev/xvda", "/dev/sda1"  # the root device of EKS's AMIs, and of moto
+
+
 def _public(create: Callable[..., Any]) -> Callable[..., Any]:
     """moto drops MapPublicIpOnLaunch of a template; `eksctl create nodegroup` then refuses the VPC that eksctl made."""
 
@@ -76,7 +108,33 @@ def _public(create: Callable[..., Any]) -> Callable[..., Any]:
 
 def _delete_table(cls: Any, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str) -> None:
     """moto never deletes the route tables of a stack, so its VPC stays: `eksctl delete cluster` fails."""
-    ec2_backends[account_id][region_name].delete_route_table(resource_name)
+    backend: Any = ec2_backends[account_id][region_name]
+    backend.get_route_table(resource_name)._associations.clear()  # they go first, and moto's stacks do not know how
+    backend.delete_route_table(resource_name)
+
+
+def _with_a_way_out(begin: Callable[..., None]) -> Callable[..., None]:
+    """moto's default VPC has no internet gateway; at AWS its subnets are public."""
+
+    def begun(self: Any, *arguments: Any, **kwargs: Any) -> None:
+        begin(self, *arguments, **kwargs)
+        gateway, vpc = self.create_internet_gateway(), self.default_vpc.id
+        self.attach_internet_gateway(gateway.id, vpc)
+        main = next(table for table in self.route_tables.values() if table.vpc_id == vpc and table.main_association_id)
+        self.create_route(main.id, "0.0.0.0/0", gateway_id=gateway.id)
+
+    return begun
+
+
+def _associated(create: Callable[..., Any]) -> Callable[..., Any]:
+    """moto keeps a stack's associations apart from the route tables: no subnet of it would be public."""
+
+    def made(cls: Any, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **kwargs: Any) -> Any:
+        backend, asked = ec2_backends[account_id][region_name], cloudformation_json["Properties"]
+        backend.associate_route_table(asked["RouteTableId"], subnet_id=asked["SubnetId"])
+        return create(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs)
+
+    return made
 
 
 def _with_interfaces(terminate: Callable[..., Any]) -> Callable[..., Any]:
