@@ -154,7 +154,7 @@ class Journey:
         if self.broken:
             return f"not reached: {self.broken}"
         left = LAB_SECONDS - (time.monotonic() - self.began)
-        self.client.timeout = max(1, min(OPEN_SECONDS if _OPENS.search(step.source) else CELL_SECONDS, left))
+        self.client.timeout = max(1, int(min(OPEN_SECONDS if _OPENS.search(step.source) else CELL_SECONDS, left)))
         probe = nbformat.v4.new_code_cell(step.source, id=step.cell)
         self.notebook.cells[self.index[step.cell]] = probe  # where nbclient looks for a live picture's place
         began = time.monotonic()
