@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from moto.eks.models import eks_backends
@@ -14,7 +16,7 @@ from lab_helpers.eks.model.errors import EksError
 
 _PATIENCE = 600.0
 _MAPS = ("Labels", "Tags")  # their keys are the customer's
-Attributes = dict[str, Callable[[dict[str, Any]], Any]]
+Attributes = dict[str, Callable[[Mapping[str, Any]], Any]]
 _NUMBERS = ("Size", "Unavailable", "UnavailablePercentage")
 
 
@@ -30,6 +32,7 @@ class Resource:
     TYPE: ClassVar[str]
     NAME: ClassVar[str] = ""
     ATTRIBUTES: ClassVar[Attributes]
+    last: Mapping[str, Any] = MappingProxyType({})  # what EKS showed of it when it was last asked for
 
     def __init__(self, cluster: str, name: str, account_id: str, region: str) -> None:
         self.cluster, self.name = cluster, name
@@ -82,8 +85,10 @@ class Resource:
         return attr in cls.ATTRIBUTES
 
     def get_cfn_attribute(self, attribute_name: str) -> str:
-        """What Fn::GetAtt gives."""
-        return str(self.ATTRIBUTES[attribute_name](self.shown()))
+        """What Fn::GetAtt gives; of what somebody deleted behind the stack's back, what it gave last: outputs stay."""
+        with suppress(EksError):
+            self.last = dict(self.shown())
+        return str(self.ATTRIBUTES[attribute_name](self.last))
 
     @classmethod
     def create_from_cloudformation_json(
@@ -97,7 +102,9 @@ class Resource:
             cluster, name = cls.make(account(account_id, region_name), wanted)
         except EksError as error:
             raise _refusal(error) from None
-        return cls(cluster, name, account_id, region_name)
+        made = cls(cluster, name, account_id, region_name)
+        made.last = dict(made.shown())
+        return made
 
     @classmethod
     def update_from_cloudformation_json(
