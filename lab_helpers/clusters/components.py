@@ -11,6 +11,7 @@ import psutil
 from lab_helpers import processes
 from lab_helpers.clusters import kwok, kwokctl, metrics
 from lab_helpers.clusters.health import answers
+from lab_helpers.clusters.ports import free
 from lab_helpers.clusters.processnode import launch
 from lab_helpers.clusters.provider import COMPONENTS, Cluster, Say
 from lab_helpers.errors import ClusterError, WaitTimeout
@@ -83,10 +84,18 @@ class Components:
         """Start a component's process."""
         if name == "kwok-controller":
             kwok.release_leases(Kube(self.cluster.kubeconfig))
+        if name == "kube-apiserver":
+            self._wait_port()
         env = kwokctl.environment(self._data)
         processes.start(name, self.commands()[name], folder=self.folder, cwd=self.folder, env=env)
         if name == "kube-apiserver":
             self.wait(name, 40)
+
+    def _wait_port(self) -> None:
+        """The last threads of an API server that was killed may hold its port for a moment; the next does not try twice."""
+        port = int(kwokctl.server(self.folder).rpartition(":")[2])
+        with contextlib.suppress(WaitTimeout):  # somebody else has it: the API server's own words say so
+            processes.wait_until(lambda: free(port), deadline=5, what=f"port {port}: free")
 
     def wait(self, name: str, deadline: float) -> None:
         """Return when a component answers."""
