@@ -186,7 +186,7 @@ def check(name: LabName) -> None:
 def shell(context: typer.Context, name: LabName) -> None:
     """Open a terminal, or run one command (after --), in a lab's environment: what its notebook sees."""
     room, settings = lesson.named(name), settings_module.load()
-    maker = clusters.provider(settings)
+    maker, _ = cloud.provider(settings, room)
     programs = cloud.programs(room, maker)
     toolchain.ensure(programs, say=lambda line: print(f" • {line}", file=sys.stderr))
     cluster = maker.get(maker.names_for(room.name, room.profile)[0]) if room.profile else None
@@ -218,7 +218,7 @@ def ssh(context: typer.Context, node: Annotated[str, typer.Argument(help="A node
 def reset(name: LabName) -> None:
     """End a lab's cluster; its next opening makes a new one. Progress stays."""
     room, settings = lesson.named(name), settings_module.load()
-    maker = clusters.provider(settings)
+    maker, _ = cloud.provider(settings, room)
     if room.profile is None and not room.aws:
         out.print(f"{room.name} has no cluster: there is nothing to reset. lab clean ends what it runs.")
         return

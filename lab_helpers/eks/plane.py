@@ -1,4 +1,7 @@
-"""An EKS cluster as a cluster of the lab's provider, so that `lab clusters` shows it and `lab clean` removes it.
+"""An EKS cluster as one of the lab's own clusters, so that `lab clusters` shows it and `lab clean` removes it.
+
+New ones are embedded on every machine: the API server asks aws-iam-authenticator, which listens on this machine's
+loopback, where a container of kind does not get.
 
 Its control plane is always of the toolchain's Kubernetes; an older minor is emulated by it (`--emulated-version`): the
 API of that minor, the code of this one.
@@ -72,12 +75,9 @@ def delete_every(of: settings.Settings) -> None:
                 one.delete(name)
 
 
-def maker(provider: str = "") -> Provider:
-    """The provider of that name, or the one that new clusters are made by."""
-    found = settings.load()
-    if not provider:
-        return clusters.provider(found)
-    return next(one for one in clusters.every(found) if one.name == provider)
+def maker(provider: str = "embedded") -> Provider:
+    """The provider of that name; without one, the one that new clusters are made by."""
+    return next(one for one in clusters.every(settings.load()) if one.name == provider)
 
 
 def find(local: str, provider: str) -> Cluster | None:

@@ -28,6 +28,13 @@ QUIET = "eks-lab-looks"
 leave = environment.leave
 
 
+def provider(settings: Settings, room: Lesson) -> tuple[Provider, str]:
+    """Who makes a lab's clusters, and in a sentence why. A lab with AWS has EKS's, which are embedded ones (`eks/plane.py`)."""
+    if room.aws:
+        return plane.maker(), "embedded: EKS's control planes run as local processes, also where Docker answers."
+    return clusters.chosen(settings)
+
+
 def programs(room: Lesson, maker: Provider) -> list[str]:
     """Every program that a lab needs, each once: of its cluster, of those that it will make by EKS, and its own."""
     cluster = maker.programs(room.profile) if room.profile else []

@@ -37,7 +37,7 @@ def open_lab(name: str, provider: str | None = None) -> Lab:
         if provider not in settings.PROVIDERS:
             raise SettingError(f"There is no provider {provider!r}.", next_step=f"one of: {', '.join(settings.PROVIDERS)}")
         chosen = replace(chosen, provider=provider)
-    maker, why = clusters.chosen(chosen)
+    maker, why = cloud.provider(chosen, room)
     _let_go()
     _owners.append(Ownership(chosen, room.name))
     try:

@@ -63,8 +63,17 @@ def providers() -> list[str]:
     return ["embedded", *(["kind"] if kind else [])]
 
 
-def steps(folder: Path) -> list[Step]:
-    """Every step of a lab, in order."""
+def here(provider: str, folder: Path) -> bool:
+    """Whether a lab runs on a provider: EKS's clusters are embedded ones, so a lab with AWS would be the same on kind."""
+    return provider == "embedded" or not lesson.read(folder).aws
+
+
+def steps(folder: Path, answers: bool = True) -> list[Step]:
+    """Every step of a lab, in order.
+
+    Args:
+        answers: also the known wrong ones.
+    """
     room = lesson.read(folder)
     notebook = nbformat.read(room.notebook, as_version=4)
     planned: list[Step] = []
@@ -81,14 +90,15 @@ def steps(folder: Path) -> list[Step]:
             planned.append(scenes[_SCENE.search(cell.source)[1]])
         elif "check" in tags:
             name = _CHECK.search(cell.source)[1]
-            planned += _answers(room.exercises[name], scenes.get(name), exercise, cell)
+            wrong = room.exercises[name].wrong if answers else ()
+            planned += _answers(room.exercises[name], wrong, scenes.get(name), exercise, cell)
         else:
             raises = "*" if "raises-exception" in tags else ""
             planned.append(Step(f"{cell.id}: run", cell.id, cell.source, raises))
     return planned
 
 
-def _answers(exercise, scene, cell, check) -> list[Step]:
+def _answers(exercise, answers, scene, cell, check) -> list[Step]:
     """The steps of one exercise: untouched, each wrong answer, the solution, once more."""
     made: list[Step] = []
 
@@ -99,7 +109,7 @@ def _answers(exercise, scene, cell, check) -> list[Step]:
         made.append(Step(f"{exercise.id} · {phase} · check", check.id, check.source, raises, message))
 
     attempt("untouched", cell.source, "CheckFailed", exercise.untouched)
-    for wrong in exercise.wrong:
+    for wrong in answers:
         attempt(f"wrong: {wrong.name}", wrong.answer, "CheckFailed", wrong.message)
     attempt("solution", exercise.solution, "")
     made.append(Step(f"{exercise.id} · once more · check", check.id, check.source))
@@ -145,6 +155,8 @@ class Journey:
         self.began = time.monotonic()
         env = {**os.environ, "XDG_DATA_HOME": str(self.home / "data"), "LAB_LABS": str(self.home / "labs")}
         env["LAB_PROVIDER"] = self.provider
+        if self.provider == "embedded":  # as on a machine without an engine, which is what this provider is for
+            env["DOCKER_HOST"] = f"unix://{self.home}/no-engine"
         self._kernel = self.client.setup_kernel(env=env)
         self._kernel.__enter__()
         return self

@@ -6,14 +6,17 @@ import os
 import random
 
 import pytest
-from journey import Journey, providers, steps
+from journey import Journey, here, providers, steps
 
 from lab_helpers.settings import LABS
 from lab_helpers.teaching import lesson
 
 ROOMS = sorted(path.parent for path in LABS.glob("*/lab.yaml"))
 random.Random(os.environ["LAB_SEED"]).shuffle(ROOMS)
-PLAN = [(provider, room, step) for provider in providers() for room in ROOMS for step in [*steps(room), None]]
+# A check reads the API server, the same program on both: where kind runs beside embedded, wrong answers are given once.
+WRONG = {provider: provider == providers()[0] for provider in providers()}
+WALKS = [(provider, room) for provider in providers() for room in ROOMS if here(provider, room)]
+PLAN = [(provider, room, step) for provider, room in WALKS for step in [*steps(room, WRONG[provider]), None]]
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +34,7 @@ def kernels(tally):
             end()
         if not running:
             running.append(Journey(room, provider).__enter__())
-            tally.plan(provider, room.name, len(steps(room)))
+            tally.plan(provider, room.name, len(steps(room, WRONG[provider])))
         return running[0]
 
     of.end = end
