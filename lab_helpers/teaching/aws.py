@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lab_helpers.eks import meter
-from lab_helpers.teaching import bill, cloud, panels
+from lab_helpers.teaching import bill, cloud, panels, token_path
 from lab_helpers.teaching.console import Console
 from lab_helpers.views import vpc_map
 
@@ -37,6 +37,17 @@ class Aws:
         form = Console(cloud.client, name)
         form.show()
         return form
+
+    def token_path(self, *, last: float = 120, brought: bool = False) -> None:
+        """Draw the way of kubectl's latest request into the EKS cluster that the lab looks at: token, webhook, STS, rights.
+
+        Args:
+            last: so many seconds are looked at.
+            brought: kubectl was given its token by `--token`.
+        """
+        from lab_helpers.teaching import room
+
+        panels.picture(token_path.latest(room.current(), last, brought))
 
     def leave(self) -> None:
         """The lab ends: nothing asks the account any more."""
