@@ -111,10 +111,10 @@ def _start_below(cluster: Cluster, component: str) -> None:
     even a static one. Controller manager and scheduler run without an election here, and their watches back off up to a minute.
     """
     states = health(cluster)
-    above = [name for name in COMPONENTS[COMPONENTS.index(component) + 1 :] if states[name] != "stopped"]
     if states["etcd"] == "stopped" and component == "kube-apiserver":
         _back(cluster, component)  # it waits for etcd, and so does everything else
         return
+    above = [name for name in COMPONENTS[COMPONENTS.index(component) + 1 :] if states[name] != "stopped"]
     if states["kube-apiserver"] == "stopped" and component == "etcd":
         above = []
     if above:

@@ -139,7 +139,8 @@ def exec(container: str, *command: object, input: str | None = None, stdin: Path
 def listed(what: str, *filters: str) -> list[str]:
     """Ids of the lab's containers, networks, volumes or images (`container`, `network`, …), further filtered.
 
-    Those of another data folder are not among them; images belong to all.
+    Those of another data folder are not among them; images belong to all. LABEL alone says nothing about the rest: it is also
+    on our images, and so on whatever somebody else makes of them.
     """
     flags = [word for one in (f"label={LABEL}", *filters) for word in ("--filter", one)]
     if what == "image":
@@ -147,7 +148,7 @@ def listed(what: str, *filters: str) -> list[str]:
     every = ["--all"] if what == "container" else []
     name = "{{.Name}}" if what == "volume" else "{{.ID}}"
     said = docker(what, "ls", *every, *flags, "--format", f'{name} {{{{.Label "{HOME}"}}}}')
-    return [words[0] for line in said.splitlines() if (words := line.split()) and words[1:] in ([], [owner()])]
+    return [words[0] for line in said.splitlines() if (words := line.split()) and words[1:] == [owner()]]
 
 
 def exists(what: str, name: str) -> bool:

@@ -63,7 +63,8 @@ def _id(tag: str) -> str:
 
 def command(tag: str, name: str, words: list[str], env: dict[str, str], mib: int) -> list[list[str]]:
     """The `docker run` that is typed at work, with a name and the lab's labels, in parts that belong on a line each."""
-    labels = [word for label, value in LABELS.items() for word in ("--label", f"{label}={value}")]
+    marks = {**LABELS, engine.HOME: engine.owner()}
+    labels = [word for label, value in marks.items() for word in ("--label", f"{label}={value}")]
     limit = ["--memory", f"{mib}m", "--memory-swap", f"{mib}m"] if mib else []
     variables = [word for key, value in env.items() for word in ("--env", f"{key}={value}")]
     return [["docker", "run", "--pull", "never", "--name", name, *labels], [*limit, *variables, tag, *words]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab_helpers.eks import calls
-from lab_helpers.errors import WaitTimeout
+from lab_helpers.processes import wait_until
 
 Client = Callable[[str], Any]
 _SECONDS = 180.0  # for one thing to go: a node group drains its nodes first
@@ -89,8 +88,5 @@ def _there(formation: Any, stack: str) -> bool:
 
 
 def _until_not(there: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + _SECONDS
-    while there():
-        if time.monotonic() > end:
-            raise WaitTimeout(f"{what} does not go.", next_step="lab clean ends and removes everything that the lab runs")
-        time.sleep(0.3)
+    step = "lab clean ends and removes everything that the lab runs"
+    wait_until(lambda: not there(), deadline=_SECONDS, what=f"the end of {what}", next_step=step)
