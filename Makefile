@@ -5,6 +5,10 @@ WORKERS ?= 2
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
+# Compiled modules stay: without them each `aws` takes twice as long, and each kernel too. (Where the user's shell forbids
+# them, that holds for their own programs; these lie in .venv and this folder.)
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help lab test test-kind bench soak lock clean
 .DEFAULT_GOAL := help
 
