@@ -1,18 +1,22 @@
-"""The autoscaler as a process of its own: `python -m lab_helpers.autoscaling --cluster NAME --groups groups.yaml`.
+"""The autoscaler as a process of its own. Flags are upstream's; its log goes to standard output.
 
-Flags are upstream's; its log goes to standard output. The file lists node groups of the lab's own cluster:
+Auto Scaling groups of an EKS cluster, found by their tags through AWS's API, as the environment has keys and region:
+`python -m lab_helpers.autoscaling --cloud-provider aws --cluster-name NAME --node-group-auto-discovery asg:tag=KEY,KEY`.
+
+Node groups of the lab's own cluster: `--cluster NAME --groups groups.yaml`, a file of rows like
 `- {name: small, min: 0, max: 5, boot: 3, cpu: "2", memory: 8Gi, pods: 29, labels: {}, taints: []}`.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +26,30 @@ from lab_helpers import clusters, settings
 from lab_helpers.autoscaling.expanders import EXPANDERS
 from lab_helpers.autoscaling.groups import LabGroup
 from lab_helpers.autoscaling.loop import Autoscaler
-from lab_helpers.autoscaling.options import Options
-from lab_helpers.clusters import NodeShape
+from lab_helpers.autoscaling.options import Group, Options
+from lab_helpers.clusters import Cluster, NodeShape, Provider
+from lab_helpers.eks import account, plane
 from lab_helpers.errors import LabError, SettingError
 from lab_helpers.kube import Kube
+
+Groups = Callable[[], Sequence[Group]]
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="autoscaling")
-    parser.add_argument("--cluster", required=True, help="the lab's cluster, as `lab clusters` names it")
-    parser.add_argument("--groups", required=True, type=Path, help="file of node groups")
+    parser = argparse.ArgumentParser(prog="autoscaling", allow_abbrev=False)
+    parser.add_argument("--cloud-provider", choices=("lab", "aws"), default="lab")
+    parser.add_argument("--cluster", help="the lab's cluster, as `lab clusters` names it")
+    parser.add_argument("--groups", type=Path, help="file of node groups of that cluster")
+    parser.add_argument("--cluster-name", help="the EKS cluster")
+    parser.add_argument("--node-group-auto-discovery", action="append", help="asg:tag=KEY,KEY=VALUE: the groups with all these")
     for flag in fields(Options):
         name = flag.name.replace("_", "-")
         parser.add_argument(f"--{name}", dest=flag.name, type=_KINDS.get(str(flag.type), str), default=None)
     given = vars(parser.parse_args(words))
     try:
-        return _run(given.pop("cluster"), given.pop("groups"), options(given))
+        cloud = {key: given.pop(key) for key in ("cloud_provider", "cluster", "groups", "cluster_name")}
+        return _run(cloud, given.pop("node_group_auto_discovery"), options(given))
     except LabError as error:
         print(error.text(), file=sys.stderr)
         return 1
@@ -61,43 +72,83 @@ def _switch(text: str) -> bool:
     return text == "true"
 
 
-_KINDS: dict[str, Callable[[str], Any]] = {"bool": _switch, "int": int, "float": float}
+def _number(text: str) -> float:
+    """A number, or a duration as Go writes it (`1m30s`), in seconds."""
+    parts = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", text)
+    if parts and any(parts.groups()):
+        return sum(float(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True))
+    return float(text)
 
 
-def _run(name: str, file: Path, chosen: Options) -> int:
-    found = [(maker, cluster) for maker in clusters.every(settings.load()) if (cluster := maker.get(name))]
-    if not found:
-        raise SettingError(f"There is no cluster {name!r}.", next_step="lab clusters")
-    (maker, cluster), stop = found[0], threading.Event()
-    kube = Kube(cluster.kubeconfig)
-    groups = []
-    for row in _rows(file):
-        size, boot = (row.pop("min", 0), row.pop("max")), row.pop("boot", 0)
-        taints = tuple(row.pop("taints", ()))
-        shape = NodeShape(**row, taints=taints)
-        groups.append(LabGroup(shape.name, *size, shape, maker, cluster, kube, float(boot), _log))
+_KINDS: dict[str, Callable[[str], Any]] = {"bool": _switch, "int": int, "float": _number}
+
+
+def _run(cloud: dict[str, Any], discovery: list[str] | None, chosen: Options) -> int:
+    stop = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stop.set())
-    _log(f"groups: {', '.join(f'{one.name} {one.minimum} to {one.maximum}' for one in groups)}")
-    Autoscaler(kube, lambda: groups, chosen, _log).run(stop)
-    for one in groups:
-        one.close()
+    groups, cluster, kube = _of_aws(cloud, discovery) if cloud["cloud_provider"] == "aws" else _of_the_lab(cloud)
+    _log(f"expander: {','.join(chosen.expander)}; a scan every {chosen.scan_interval:g} s")
+    threading.Thread(target=_end_with, args=(cluster, stop), daemon=True).start()
+    Autoscaler(kube, groups, chosen, _log).run(stop)
     return 0
 
 
-def _rows(file: Path) -> list[dict[str, Any]]:
+def _end_with(cluster: Cluster, stop: threading.Event) -> None:
+    """End when the cluster is gone, however it was removed."""
+    while not stop.wait(2):
+        if not cluster.kubeconfig.exists():
+            _log("the cluster is gone")
+            stop.set()
+
+
+def _cluster(name: str) -> tuple[Provider, Cluster, Kube]:
+    found = [(maker, cluster) for maker in clusters.every(settings.load()) if (cluster := maker.get(name))]
+    if not found:
+        raise SettingError(f"There is no cluster {name!r}.", next_step="lab clusters")
+    return *found[0], Kube(found[0][1].kubeconfig)
+
+
+def _of_aws(cloud: dict[str, Any], discovery: list[str] | None) -> tuple[Groups, Cluster, Kube]:
+    from lab_helpers.autoscaling import aws  # boto3 and the catalogue of instance types take a second
+
+    if not cloud["cluster_name"] or not discovery:
+        raise SettingError("--cloud-provider aws needs --cluster-name and --node-group-auto-discovery.")
+    _, cluster, kube = _cluster(plane.local_name(account.REGION, cloud["cluster_name"]))
+    return aws.Discovery(aws.clients(), aws.wanted_tags(discovery)), cluster, kube
+
+
+def _of_the_lab(cloud: dict[str, Any]) -> tuple[Groups, Cluster, Kube]:
+    if not cloud["cluster"] or not cloud["groups"]:
+        raise SettingError("--cluster and --groups are needed.", next_step="or --cloud-provider aws: see --help")
+    maker, cluster, kube = _cluster(cloud["cluster"])
+    groups = list[LabGroup]()
+    for row in rows(cloud["groups"]):
+        size, boot = (row.pop("min", 0), row.pop("max")), row.pop("boot", 0)
+        shape = NodeShape(**{**row, "taints": tuple(row.pop("taints", ()))})
+        groups.append(LabGroup(shape.name, *size, shape, maker, cluster, kube, float(boot), _log))
+    _log(f"groups: {', '.join(f'{one.name} {one.minimum} to {one.maximum}' for one in groups)}")
+    return lambda: groups, cluster, kube
+
+
+def rows(file: Path) -> list[dict[str, Any]]:
+    """The node groups of a file.
+
+    Raises:
+        SettingError: it holds none.
+    """
     try:
-        rows = yaml.safe_load(file.read_text())
-        good = isinstance(rows, list) and all(isinstance(row, dict) and {"name", "max"} <= row.keys() for row in rows)
+        found = yaml.safe_load(file.read_text())
+        good = isinstance(found, list) and all(isinstance(row, dict) and {"name", "max"} <= row.keys() for row in found)
     except (OSError, yaml.YAMLError) as error:
         raise SettingError(f"{file} cannot be read.", str(error)) from None
     if not good:
         raise SettingError(f"{file} is no list of node groups.", next_step="each needs a name and max: see --help")
-    return list(rows)
+    return list(found)
 
 
 def _log(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, flush=True)
+    print(datetime.now().strftime("%H:%M:%S.%f")[:-3], line, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,17 @@ from typing import Any, TypeVar
 
 from lab_helpers import processes, settings
 from lab_helpers.clusters import COMPONENTS, Cluster, NodeShape, Provider
-from lab_helpers.errors import CheckFailed, ClusterError, WaitTimeout
+from lab_helpers.errors import CheckFailed, ClusterError
 from lab_helpers.kube import Kube
 from lab_helpers.teaching import audit, autoscaling, cloud, nodes, panels, scheduling, shell
 from lab_helpers.teaching.aws import Aws
+from lab_helpers.teaching.following import follow
 from lab_helpers.teaching.lesson import Lesson
-from lab_helpers.teaching.recorder import Recorder, true
+from lab_helpers.teaching.recorder import Recorder
+from lab_helpers.teaching.scaler import Scaler
 from lab_helpers.teaching.shown import Calls, Health, Log
 from lab_helpers.teaching.traffic import Traffic
-from lab_helpers.views import Live, Picture, cluster_map, node_fill, scores, sequence, timeline
+from lab_helpers.views import Picture, cluster_map, node_fill, scores, sequence, timeline
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class Lab:
         own: its cluster; None where it has none. What is looked at may be another: see `use`.
         aws: the account; `aws("eks")` is boto3's client for one of its services.
         programs: the folder that comes first in PATH.
+        autoscaler: of the cluster; it runs once it is started.
         opened, entered: when its cluster was entered, and the lab, in seconds since 1970.
     """
 
@@ -53,6 +56,7 @@ class Lab:
         self._recorder: Recorder | None = None
         self._traffic: Traffic | None = None
         self._marks.clear()
+        self.autoscaler = Scaler(self)
 
     def record(self) -> None:
         """Begin to write down what happens."""
@@ -65,6 +69,7 @@ class Lab:
             self._recorder.stop()
         if self._traffic:
             self._traffic.stop()
+        self.autoscaler.stop()
         self._cluster = self._kube = self._recorder = None
 
     def reset(self) -> None:
@@ -217,26 +222,8 @@ class Lab:
     def _draw(self, picture: Callable[..., Picture], until: Callable[[], object] | float | None, seconds: float) -> None:
         if until is None:
             panels.picture(picture(self.kube.list("nodes"), self.kube.list("pods"), ""))
-            return
-        recorder, watched = self._has(self._recorder), not callable(until)
-        begun, drawn, last = time.monotonic(), -1, 0.0
-        answers = recorder.catch_up()
-        with Live() as live:
-            while True:
-                late = time.monotonic() - begun > (until if not callable(until) else seconds)
-                over = callable(until) and true(until)  # asked first: the last frame shows what made it true
-                if over or late:
-                    answers = recorder.catch_up()
-                if over or late or recorder.changes != drawn or time.monotonic() - last > 1:
-                    drawn, last = recorder.changes, time.monotonic()
-                    live.show(picture(*recorder.seen(), "" if answers else "As last seen: the API server does not answer"))
-                if over or (late and watched):
-                    return
-                if late:
-                    raise WaitTimeout(
-                        f"It did not happen within {seconds:.0f} s.", next_step="look at the picture: what is missing?"
-                    )
-                time.sleep(0.1)
+        else:
+            follow(self._has(self._recorder), picture, until, seconds)
 
     def mark(self, words: str) -> None:
         """Remember this moment for the timeline."""

@@ -9,6 +9,7 @@ from lab_helpers.views.history import History
 from lab_helpers.views.image_layers import image_layers
 from lab_helpers.views.live import Live
 from lab_helpers.views.node_fill import node_fill
+from lab_helpers.views.packing import Coming, packing
 from lab_helpers.views.picture import Picture
 from lab_helpers.views.scaling import Sample, scaling
 from lab_helpers.views.scores import scores
@@ -20,6 +21,7 @@ from lab_helpers.views.vpc_map import vpc_map
 
 __all__ = [
     "Answer",
+    "Coming",
     "History",
     "Live",
     "Picture",
@@ -28,6 +30,7 @@ __all__ = [
     "cluster_map",
     "image_layers",
     "node_fill",
+    "packing",
     "scaling",
     "scores",
     "sequence",

@@ -1,62 +1,13 @@
-"""What an EC2 instance is as a Kubernetes node: from moto's catalogue of instance types and the rules of EKS's AMI.
-
-Sources: awslabs/amazon-eks-ami (nodeadm: max Pods from the network interfaces of the default card; kubeReserved of CPU and
-memory), the EKS user guide, "Choose an optimal Amazon EC2 node instance type".
-"""
+"""moto's catalogue of EC2 instance types, as Kubernetes nodes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
-_OVERHEAD = 0.075  # of the memory, taken by hypervisor and kernel: Karpenter's figure
-_EVICTION = 100  # MiB, the kubelet's hard threshold in EKS's AMI
-# Reserved CPU: 6 % of the first core, 1 % of the second, 0.5 % of the next two, 0.25 % of the others, in millicores.
-_RESERVED = ((1, 60.0), (1, 10.0), (2, 5.0), (10**6, 2.5))
+from lab_helpers.eks import shapes
+from lab_helpers.eks.shapes import Shape
 
-
-@dataclass(frozen=True)
-class Shape:
-    """An instance type as a node.
-
-    Attributes:
-        cpu: cores.
-        memory: MiB that the node sees.
-        pods: most Pods: network interfaces × (addresses − 1) + 2.
-        architecture: amd64 or arm64.
-    """
-
-    cpu: int
-    memory: int
-    pods: int
-    architecture: str
-
-    @property
-    def capacity(self) -> dict[str, str]:
-        """The node's status.capacity."""
-        return {
-            "cpu": str(self.cpu),
-            "memory": f"{self.memory * 1024}Ki",
-            "pods": str(self.pods),
-            "ephemeral-storage": "20893676Ki",
-        }
-
-    @property
-    def allocatable(self) -> dict[str, str]:
-        """The node's status.allocatable."""
-        left, reserved = self.cpu, 0.0
-        for cores, each in _RESERVED:
-            reserved += min(left, cores) * each
-            left -= min(left, cores)
-        memory = self.memory - (255 + 11 * self.pods) - _EVICTION
-        return {
-            **self.capacity,
-            "cpu": f"{int(1000 * self.cpu - reserved)}m",
-            "memory": f"{memory * 1024}Ki",
-            "ephemeral-storage": "18181869946",
-        }
+__all__ = ["Shape", "architecture", "known", "shape"]
 
 
 def known(kind: str) -> bool:
@@ -70,14 +21,9 @@ def shape(kind: str) -> Shape:
     Raises:
         KeyError: there is no such type.
     """
-    facts: dict[str, Any] = INSTANCE_TYPES[kind]
-    network = facts["NetworkInfo"]
-    interfaces = network["NetworkCards"][network.get("DefaultNetworkCardIndex", 0)]["MaximumNetworkInterfaces"]
-    pods = interfaces * (network["Ipv4AddressesPerInterface"] - 1) + 2
-    memory = int(facts["MemoryInfo"]["SizeInMiB"] * (1 - _OVERHEAD))
-    return Shape(facts["VCpuInfo"]["DefaultVCpus"], memory, pods, architecture(kind))
+    return shapes.shape(INSTANCE_TYPES[kind])
 
 
 def architecture(kind: str) -> str:
     """amd64 or arm64."""
-    return "amd64" if "x86_64" in INSTANCE_TYPES[kind]["ProcessorInfo"]["SupportedArchitectures"] else "arm64"
+    return shapes.architecture(INSTANCE_TYPES[kind])
