@@ -12,6 +12,7 @@ from lab_helpers.autoscaling.loop import Autoscaler
 from lab_helpers.autoscaling.options import Options
 from lab_helpers.errors import ClusterError, SettingError
 from lab_helpers.kube import ready
+from lab_helpers.views.facts import quantity
 
 ENABLED, OWNED = "k8s.io/cluster-autoscaler/enabled", "k8s.io/cluster-autoscaler/shop"
 OPTIONS = Options(
@@ -89,7 +90,8 @@ def test_a_template_says_of_a_node_what_the_node_then_is(client, shop, kube):
     """Of the group that has nodes: size and labels that the scheduler may look at are the same as the real node's."""
     [mine] = [one for one in discovered(client).values() if "-blue-" in one.name]
     [node, *_] = [node for node in kube.list("nodes") if mine.holds(node)]
-    assert mine.template["status"]["allocatable"] == node["status"]["allocatable"]
+    planned, there = (one["status"]["allocatable"] for one in (mine.template, node))
+    assert {what: quantity(size) for what, size in planned.items()} == {what: quantity(size) for what, size in there.items()}
     for key in ("node.kubernetes.io/instance-type", "kubernetes.io/arch", "eks.amazonaws.com/nodegroup"):
         assert mine.template["metadata"]["labels"][key] == node["metadata"]["labels"][key], key
 
@@ -145,8 +147,9 @@ def test_a_pod_gets_an_instance_and_it_is_given_back(client, batch, kube, eks):
 def test_an_aws_that_refuses_is_an_error_that_the_loop_can_live_with(client, batch):
     there = discovered(client)[batch]
     there.name = "no-such-group"
-    with pytest.raises(ClusterError, match="AWS refused SetDesiredCapacity"):
+    with pytest.raises(ClusterError, match="AWS refused SetDesiredCapacity") as caught:
         there.set_desired(1)
+    assert "not found" in caught.value.seen
 
 
 def test_an_aws_that_does_not_answer_is_too():

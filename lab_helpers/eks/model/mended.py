@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from moto.autoscaling.models import FakeAutoScalingGroup
+from moto.autoscaling.exceptions import ValidationError
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
 from moto.core.responses import ActionResult
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress
@@ -25,6 +26,8 @@ def mend() -> None:
     _mended = True
     group: Any = FakeAutoScalingGroup
     group.replace_autoscaling_group_instances = _as_ordered(_spread(group.replace_autoscaling_group_instances))
+    scaling: Any = AutoScalingBackend
+    scaling.set_desired_capacity = _of_a_group(scaling.set_desired_capacity)
     subnet, table = (Subnet, RouteTable)  # type: Any, Any
     subnet.create_from_cloudformation_json = classmethod(_public(subnet.create_from_cloudformation_json.__func__))
     table.delete_from_cloudformation_json = classmethod(_delete_table)
@@ -90,6 +93,17 @@ def _as_ordered(start: Callable[..., None]) -> Callable[..., None]:
                 ec2.delete_volume(extra)
 
     return replace
+
+
+def _of_a_group(set_size: Callable[..., None]) -> Callable[..., None]:
+    """moto falls over a group that is not there; Auto Scaling says so."""
+
+    def set_desired_capacity(self: Any, group_name: str, desired_capacity: int | None) -> None:
+        if group_name not in self.autoscaling_groups:
+            raise ValidationError("AutoScalingGroup name not found - null")
+        set_size(self, group_name, desired_capacity)
+
+    return set_desired_capacity
 
 
 _ROOT, _DEFAULT = "/dev/xvda", "/dev/sda1"  # the root device of EKS's AMIs, and of moto
