@@ -29,7 +29,7 @@ from lab_helpers.clusters import engine, nodeimage
 from lab_helpers.eks import service
 from lab_helpers.teaching import lesson
 
-CELL_SECONDS, LAB_SECONDS = 120, 1200
+CELL_SECONDS, LAB_SECONDS = 120, 1800
 OPEN_SECONDS = 400  # for the cells that open and close a lab: on kind each node of its cluster is a machine that starts
 _OPENS = re.compile(r"\bopen_lab\(|\blab\.(close|reset)\(")
 _CHECK = re.compile(r"""^check\(\s*["']([\w-]+)["']""", re.M)

@@ -20,7 +20,7 @@ from journey import end_clusters, solved
 from lab_helpers.settings import LABS
 
 ROOMS = sorted(path.parent for path in LABS.glob("*/lab.yaml"))
-CELL, NOTEBOOK = 120, 600
+CELL, NOTEBOOK = 120, 900
 
 
 def validate(notebook: Path, state: Path, *, cell: int = CELL, limit: int = NOTEBOOK) -> tuple[bool, str]:
