@@ -53,6 +53,14 @@ AUTHENTICATOR = Family(
     "-s -w -X sigs.k8s.io/aws-iam-authenticator/pkg.Version=0.7.18",
     module="sigs.k8s.io/aws-iam-authenticator",
 )
+# Published as an image only. The newest that Go 1.26.6 builds: 1.14.2 asks for 1.26.9.
+_KARPENTER = "github.com/aws/karpenter-provider-aws"
+KARPENTER = Family(
+    "karpenter",
+    "1.14.1",
+    "-s -w -X sigs.k8s.io/karpenter/pkg/operator.Version=1.14.1",
+    files=((_KARPENTER, "pkg/apis/crds"),),
+)
 
 _KUBERNETES_URL = "https://dl.k8s.io/release/v1.36.3/bin/{os}/{arch}/"
 _ETCD_URL = "https://github.com/etcd-io/etcd/releases/download/v3.6.8/etcd-v3.6.8-{os}-{arch}.tar.gz"
@@ -190,6 +198,15 @@ PROGRAMS: dict[str, Program] = {
             ask=("version",),
             seconds=240,
             group="eks",
+        ),
+        Program(  # of lab 19; one of its packages (the EC2 SDK) takes a compiler 2.8 GB
+            "karpenter",
+            KARPENTER,
+            f"{_KARPENTER}/cmd/controller",
+            ask=("--help",),
+            stamped=_KARPENTER,
+            seconds=600,
+            group="karpenter",
         ),
         _kubernetes(
             "kubelet",

@@ -28,13 +28,29 @@ def files(family: Family, module: str, inside: str) -> Path:
         ProgramError: it could not be fetched.
     """
     settings = settings_module.load()
-    target = settings.cache / "modules" / f"{family.name}-{family.version}" / inside
+    target = _place(settings, family, inside)
     if not target.is_dir():
         with FileLock(writable(settings.cache) / "setup.lock"):
             _fetch(settings, family, module, inside, target)
             if not settings.keep_build_cache and not (build.folder(settings) / "go-build").exists():
                 build.clean(settings)
     return target
+
+
+def keep(settings: Settings, family: Family) -> None:
+    """Keep what a family's programs need of their modules; call it with the set-up's lock held, after a build.
+
+    Raises:
+        ProgramError: it could not be fetched.
+    """
+    for module, inside in family.files:
+        target = _place(settings, family, inside)
+        if not target.is_dir():
+            _fetch(settings, family, module, inside, target)
+
+
+def _place(settings: Settings, family: Family, inside: str) -> Path:
+    return settings.cache / "modules" / f"{family.name}-{family.version}" / inside
 
 
 def _fetch(settings: Settings, family: Family, module: str, inside: str, target: Path) -> None:

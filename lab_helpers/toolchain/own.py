@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
 import re
 import shutil
@@ -65,8 +66,19 @@ def version(settings: Settings, program: Program, path: Path) -> str:
 def printed(program: Program, path: Path) -> str:
     """The first version number in what a program prints of itself; empty where it does not start."""
     code, words = said(program, path)
+    if program.stamped:
+        words = _stamp(program.stamped, path)
     found = re.search(r"\d+\.\d+\.\d+", words)
     return found[0] if found and code == 0 else ""
+
+
+def _stamp(module: str, path: Path) -> str:
+    """The version of a module in what Go wrote into a program that it built; empty where it is none of Go's."""
+    if not path.stat().st_size:
+        return ""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        found = re.search(rb"\n(?:mod|dep)\t" + re.escape(module.encode()) + rb"\t(v[\d.]+)[\t\n]", content)
+        return found[1].decode() if found else ""
 
 
 def said(program: Program, path: Path) -> tuple[int, str]:

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from lab_helpers import settings as settings_module
 from lab_helpers.errors import LabError, ProgramError
 from lab_helpers.settings import Settings, writable
-from lab_helpers.toolchain import build, catalog, download, own, setup_status, store
+from lab_helpers.toolchain import build, catalog, download, modules, own, setup_status, store
 from lab_helpers.toolchain.catalog import Program
 from lab_helpers.toolchain.lookup import locate, missing, path, usual
 from lab_helpers.toolchain.setup_status import BUILDING, DOWNLOADING, FAILED, READY, Line, SetupStatus
@@ -206,6 +206,7 @@ def _built(settings: Settings, program: Program, target: Path, board: _Board) ->
     began = time.monotonic()
     board.state(program.name, BUILDING, "from the pinned Go module")
     origin = build.build(settings, program, target, lambda share: board.progress(program.name, share, time.monotonic() - began))
+    modules.keep(settings, program.family)
     _check(program, target)
     return origin
 

@@ -23,6 +23,8 @@ class Family:
         go: the oldest Go that builds it.
         module: a module that is built by its own go.mod, with the folder's *.patch files applied; go.mod here pins it
             alone. Empty: what is built are packages of the folder's own go.mod.
+        files: pairs of a module and a folder in it that are kept beside the programs once they are built, for
+            `modules.files`.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Family:
     ldflags: str = "-s -w"
     root: Path = HERE
     module: str = ""
+    files: tuple[tuple[str, str], ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -60,9 +63,12 @@ class Program:
         published: suffix of the checksum file beside it, for what is not pinned; empty: none.
         systems: the operating systems for which it is published.
         ask: arguments that print the version.
+        stamped: for a program that starts with `ask` but does not print its version: the module whose version Go wrote
+            into the file.
         seconds: about how long a build takes on two cores, for the estimate of what is left.
         megabytes: about how large the official file is, for the same.
-        group: what it is needed for, so that only that prepares it: `kind`, `node image`, `eks`; empty: every set-up does.
+        group: what it is needed for, so that only that prepares it: `kind`, `node image`, `eks`,
+            `karpenter`; empty: every set-up does.
     """
 
     name: str
@@ -74,6 +80,7 @@ class Program:
     published: str = ""
     systems: tuple[str, ...] = ("linux",)
     ask: tuple[str, ...] = ("--version",)
+    stamped: str = ""
     seconds: int = 20
     megabytes: int = 60
     group: str = ""

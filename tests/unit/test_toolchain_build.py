@@ -11,7 +11,7 @@ from toolchain_tiny import FAMILY, HERE, TINY, use
 
 from lab_helpers import settings, toolchain
 from lab_helpers.errors import ProgramError
-from lab_helpers.toolchain import diagnose, own, setup_status, store
+from lab_helpers.toolchain import diagnose, modules, own, setup_status, store
 
 
 def test_the_progress_of_a_build_is_what_has_been_compiled(first):
@@ -32,6 +32,20 @@ def test_a_program_is_built_once_recorded_and_found_again(cache, monkeypatch):
     before = path.stat().st_mtime_ns
     assert toolchain.ensure(["tiny"])["tiny"].stat().st_mtime_ns == before, "not built again"
     assert setup_status.read(settings.load()).done
+
+
+def test_what_a_program_needs_of_its_modules_is_kept_with_it(cache, monkeypatch):
+    """Fetched while the modules are there anyhow; `lab setup --all` is then enough for a lab without a network."""
+    use(monkeypatch, replace(TINY, family=replace(FAMILY, files=(("lab.local/other", "pkg/crds"),))))
+
+    def fetch(settings, family, module, inside, target):
+        target.mkdir(parents=True)
+        (target / "one.yaml").write_text(module)
+
+    monkeypatch.setattr(modules, "_fetch", fetch)
+    toolchain.ensure(["tiny"])
+    monkeypatch.delattr(modules, "_fetch")
+    assert (modules.files(FAMILY, "lab.local/other", "pkg/crds") / "one.yaml").read_text() == "lab.local/other"
 
 
 def test_the_build_cache_stays_where_it_is_asked_for_and_goes_at_the_next_chance(cache, monkeypatch):

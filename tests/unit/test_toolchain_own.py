@@ -64,6 +64,22 @@ def test_a_link_to_the_users_program_stays_one_link(cache, monkeypatch, tmp_path
     assert (toolchain.path("tiny"), toolchain.bin_folder(["tiny"])) == (path, folder)
 
 
+@pytest.mark.parametrize(
+    ("stamp", "code", "version"),
+    [
+        ("dep\tlab.local/other\tv1.2.9\th1:x", 0, "1.2.9"),
+        ("mod\tlab.local/other\tv1.2.9\th1:x", 0, "1.2.9"),
+        ("mod\tlab.local/other\t(devel)\t", 0, ""),
+        ("dep\tlab.local/another\tv1.2.9\th1:x", 0, ""),
+        ("dep\tlab.local/other\tv1.2.9\th1:x", 3, ""),
+    ],
+)
+def test_a_program_that_prints_no_version_is_known_by_what_go_wrote_into_it(tmp_path, stamp, code, version):
+    path = script(tmp_path / "mine", "7.7.7")
+    path.write_text(f"#!/bin/sh\necho usage of 7.7.7\nexit {code}\n{stamp}\n")
+    assert own.printed(replace(TINY, stamped="lab.local/other"), path) == version
+
+
 def test_an_unknown_program_is_named(cache):
     with pytest.raises(ProgramError, match="poodle"):
         toolchain.ensure(["poodle"])
