@@ -24,7 +24,7 @@ os.environ |= {
     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
 }
 
-from lab_helpers.eks import account, changes, files, model, plane, state  # noqa: E402
+from lab_helpers.eks import account, changes, files, model, plane, price_list, state  # noqa: E402
 from lab_helpers.eks.authenticator import Authenticators  # noqa: E402
 from lab_helpers.eks.calls import Log  # noqa: E402
 from lab_helpers.eks.certificates import Authority  # noqa: E402
@@ -75,7 +75,7 @@ def serve_moto(folder: Path) -> None:
         def log_request(self, *arguments: Any) -> None:
             """Nothing: the line would hold presigned tokens."""
 
-    front = Front(DomainDispatcherApplication(create_backend_app), Log(folder))
+    front = Front(DomainDispatcherApplication(create_backend_app), Log(folder), price_list.answer)
     (folder / "http.sock").unlink(missing_ok=True)
     server = make_server(f"unix://{folder / 'http.sock'}", 0, front, threaded=True, request_handler=Quiet)
     (folder / "http.sock").chmod(0o600)

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
+from lab_helpers.eks.prices import on_demand, spot, table
 
 Client = Callable[[str], Any]
 """Service's name → boto3 client."""
@@ -42,10 +40,9 @@ class Item:
         return hours * (self.hourly or 0.0)
 
 
-@cache
 def prices() -> dict[str, Any]:
     """prices.yaml."""
-    return dict(yaml.safe_load((Path(__file__).parent / "prices.yaml").read_text()))
+    return table()
 
 
 def count(client: Client, day: date | None = None) -> list[Item]:
@@ -87,8 +84,10 @@ def _ec2(client: Client) -> list[Item]:
     for reservation in ec2.describe_instances()["Reservations"]:
         for one in reservation["Instances"]:
             if one["State"]["Name"] in ("pending", "running"):
-                kind = one["InstanceType"]
-                found.append(Item(f"instance {kind}", one["InstanceId"], table["instances"].get(kind), one["LaunchTime"]))
+                kind, market = one["InstanceType"], one.get("InstanceLifecycle") == "spot"
+                price = spot(kind, one["Placement"]["AvailabilityZone"]) if market else on_demand(kind)
+                title = f"{'spot ' if market else ''}instance {kind}"
+                found.append(Item(title, one["InstanceId"], price, one["LaunchTime"]))
     for one in ec2.describe_nat_gateways()["NatGateways"]:
         if one["State"] in ("pending", "available"):
             found.append(Item("NAT gateway", one["NatGatewayId"], table["nat_gateway"], one.get("CreateTime")))

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from eks_kit import until
 
 from lab_helpers import processes
-from lab_helpers.eks import calls, service
+from lab_helpers.eks import calls, prices, service
 
 
 def test_programs_reach_it_under_awss_own_names(aws):
@@ -45,6 +45,21 @@ def test_what_is_not_there_says_so_at_once_in_the_services_own_format(aws):
         with pytest.raises(ClientError) as caught:
             getattr(client, call)(**arguments)
         assert caught.value.response["Error"]["Code"] in ("UnsupportedOperation", "ResourceNotFoundException"), name
+
+
+def test_the_price_list_answers_as_karpenter_asks_it(aws):
+    def asked(tenancy, kind=""):
+        wanted = {"regionCode": "us-east-1", "tenancy": tenancy, **({"instanceType": kind} if kind else {})}
+        filters = [{"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in wanted.items()]
+        pages = aws.client("pricing").get_paginator("get_products").paginate(ServiceCode="AmazonEC2", Filters=filters)
+        rows = [json.loads(row) for page in pages for row in page["PriceList"]]
+        return {row["product"]["attributes"]["instanceType"]: row["terms"]["OnDemand"] for row in rows}
+
+    shared, bare = asked("Shared"), asked("Dedicated")
+    assert set(shared) | set(bare) == set(prices.table()["instances"]) and set(bare) == {"m5.metal"}
+    ((term,),) = [row["priceDimensions"].values() for row in asked("Shared", "c6a.4xlarge")["c6a.4xlarge"].values()]
+    assert float(term["pricePerUnit"]["USD"]) == 0.612
+    assert calls.read(aws.endpoint.folder)[-1]["eventName"] == "GetProducts"
 
 
 def test_a_wrong_secret_and_an_unknown_key_are_refused(aws):

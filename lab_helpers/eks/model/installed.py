@@ -12,12 +12,15 @@ from lab_helpers.eks import plane
 from lab_helpers.eks.model import (
     access_operations,
     clusters,
+    events,
     fargate,
+    fleet,
     identity_providers,
     images,
     insights,
     integrations,
     jobs,
+    market,
     mended,
     nodegroups,
     nodes,
@@ -41,6 +44,7 @@ ROOMS = (
     addons,
     clusters,
     fargate,
+    fleet,
     identity_providers,
     insights,
     nodegroups,
@@ -61,6 +65,9 @@ def install() -> None:
     """Put the model in moto's place. Call it before moto answers anything; a second call changes nothing."""
     if eks_backends.backend is not Account:
         mended.mend()
+        market.mend()
+        fleet.mend()
+        events.mend()
         backends: Any = eks_backends
         backends.backend = Account
         models.EKSBackend = Account

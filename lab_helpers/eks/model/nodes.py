@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from moto.autoscaling.models import autoscaling_backends
@@ -19,7 +20,7 @@ from moto.eks.models import eks_backends
 
 from lab_helpers.clusters import NodeShape
 from lab_helpers.eks import changes, plane
-from lab_helpers.eks.model import instances, self_managed, versions
+from lab_helpers.eks.model import bootstrap, instances, self_managed, versions
 from lab_helpers.eks.model.account import Account, Cluster, Nodegroup
 from lab_helpers.errors import KubernetesError, LabError
 from lab_helpers.kube import Kube
@@ -112,6 +113,8 @@ def shape(account: Account, cluster: Cluster, instance: Any, group: Nodegroup | 
     facts = instances.shape(kind)
     version, labels = cluster.version, self_managed.labels(account, instance)
     taints: tuple[str, ...] = ()
+    if not group and (told := bootstrap.read(instance)):
+        taints, facts = told.taints, replace(facts, pods=told.pods or facts.pods)
     if group:
         version, _ = group.instances.setdefault(instance.id, (group.shown["version"], group.shown["releaseVersion"]))
         labels = {**group.shown.get("labels", {}), **_managed(group, instance)}
