@@ -77,8 +77,12 @@ def usable(item: dict[str, Any] | None) -> bool:
 
 
 def remove(kube: Kube, name: str) -> None:
-    """Take a node away; its Pods are deleted with it, as when a cloud takes the machine."""
-    kube.delete("node", name)
+    """Take a node away; its Pods are deleted with it, as when a cloud takes the machine.
+
+    One with a finalizer goes when whoever put it there lets go: Karpenter does as soon as its Pods are gone.
+    """
+    held = ((kube.find("node", name) or {}).get("metadata") or {}).get("finalizers")
+    kube.delete("node", name, wait=not held)
     for pod in kube.list("pods", fields=f"spec.nodeName={name}"):
         meta = pod["metadata"]
         kube.delete("pod", meta["name"], meta["namespace"], wait=False, grace=0)
