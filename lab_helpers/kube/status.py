@@ -14,14 +14,14 @@ def ready(item: Object | None) -> bool:
 
 def condition(item: Object, kind: str) -> Object:
     """One of its conditions; empty where it has none of that type."""
-    return next((entry for entry in item.get("status", {}).get("conditions", []) if entry["type"] == kind), {})
+    return next((entry for entry in item.get("status", {}).get("conditions") or [] if entry["type"] == kind), {})
 
 
 def troubles(item: Object) -> list[str]:
     """Its phase, the conditions that do not hold, and what its containers wait for."""
     found = item.get("status", {})
     said = [str(found["phase"])] if "phase" in found else []
-    for entry in found.get("conditions", []):
+    for entry in found.get("conditions") or []:
         if entry.get("status") != "True" and entry.get("message"):
             said.append(f"{entry['type']}={entry['status']}: {entry['message']}")
     for container in found.get("containerStatuses", []):
