@@ -54,6 +54,7 @@ def remove(folder: Path, lab: str, client: Client) -> None:
     mine = [name for name in dict.fromkeys(clusters) if _cluster(eks, name)]
     for name in mine:
         _empty(eks, name)
+        _end_machines(client, name)
     for name in stacks:
         formation.delete_stack(StackName=name)
         _until_not(partial(_there, formation, name), f"the stack {name}")
@@ -70,6 +71,26 @@ def _empty(eks: Any, name: str) -> None:
     for profile in eks.list_fargate_profiles(clusterName=name)["fargateProfileNames"]:  # one at a time: so EKS wants it
         eks.delete_fargate_profile(clusterName=name, fargateProfileName=profile)
         _until_not(partial(_profile, eks, name, profile), f"the Fargate profile {profile} of {name}")
+
+
+def _end_machines(client: Client, name: str) -> None:
+    """Machines that no node group and no stack knows: those of Karpenter, with its templates and profiles, and self-managed."""
+    ec2, iam = client("ec2"), client("iam")
+    wanted = [
+        {"Name": "tag-key", "Values": [f"kubernetes.io/cluster/{name}"]},
+        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+    ]
+    rows = ec2.describe_instances(Filters=wanted)["Reservations"]
+    if numbers := [one["InstanceId"] for row in rows for one in row["Instances"]]:
+        ec2.terminate_instances(InstanceIds=numbers)
+    mine = [{"Name": "tag:eks:eks-cluster-name", "Values": [name]}]
+    for one in ec2.describe_launch_templates(Filters=mine)["LaunchTemplates"]:
+        ec2.delete_launch_template(LaunchTemplateId=one["LaunchTemplateId"])
+    path = f"/karpenter/{ec2.meta.region_name}/{name}/"
+    for one in iam.list_instance_profiles(PathPrefix=path)["InstanceProfiles"]:
+        for role in one["Roles"]:
+            iam.remove_role_from_instance_profile(InstanceProfileName=one["InstanceProfileName"], RoleName=role["RoleName"])
+        iam.delete_instance_profile(InstanceProfileName=one["InstanceProfileName"])
 
 
 def _cluster(eks: Any, name: str) -> bool:
