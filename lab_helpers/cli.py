@@ -19,6 +19,7 @@ from rich.table import Table
 
 from lab_helpers import cli_aws, clusters, processes, toolchain
 from lab_helpers import settings as settings_module
+from lab_helpers.autoscaling import diagnosis as karpenter_diagnosis
 from lab_helpers.clusters import diagnosis, engine, nodeimage
 from lab_helpers.eks import diagnosis as aws_diagnosis
 from lab_helpers.eks import service
@@ -41,7 +42,8 @@ LabName = Annotated[str, typer.Argument(help="A lab's name or number; `lab list`
 def doctor(as_json: Json = False) -> None:
     """Say what is here, what is missing, and what to type."""
     settings = settings_module.load()
-    rows = [*diagnose(), *diagnosis.diagnose(settings), *aws_diagnosis.diagnose(settings)]
+    more = (diagnosis, aws_diagnosis, karpenter_diagnosis)
+    rows = [*diagnose(), *(row for part in more for row in part.diagnose(settings))]
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
     else:

@@ -15,6 +15,7 @@ from lab_helpers.kube import Kube
 from lab_helpers.teaching import audit, autoscaling, cloud, nodes, panels, scheduling, shell
 from lab_helpers.teaching.aws import Aws
 from lab_helpers.teaching.following import follow
+from lab_helpers.teaching.karpenter import Karpenter
 from lab_helpers.teaching.lesson import Lesson
 from lab_helpers.teaching.recorder import Recorder
 from lab_helpers.teaching.scaler import Scaler
@@ -36,6 +37,7 @@ class Lab:
         aws: the account; `aws("eks")` is boto3's client for one of its services.
         programs: the folder that comes first in PATH.
         autoscaler: of the cluster; it runs once it is started.
+        karpenter: beside the EKS cluster that is looked at; it runs once it is started.
         opened, entered: when its cluster was entered, and the lab, in seconds since 1970.
     """
 
@@ -57,6 +59,7 @@ class Lab:
         self._traffic: Traffic | None = None
         self._marks.clear()
         self.autoscaler = Scaler(self)
+        self.karpenter = Karpenter(self)
 
     def record(self) -> None:
         """Begin to write down what happens."""
@@ -70,6 +73,7 @@ class Lab:
         if self._traffic:
             self._traffic.stop()
         self.autoscaler.stop()
+        self.karpenter.stop()
         self._cluster = self._kube = self._recorder = None
 
     def reset(self) -> None:
