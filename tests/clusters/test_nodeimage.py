@@ -142,7 +142,7 @@ def test_this_machine_gets_the_patches_it_needs(image):
 def test_clean_removes_what_the_lab_made_and_nothing_else(home, image, monkeypatch):
     """A label of this test's own stands in for the lab's: the node image stays for the next test."""
     monkeypatch.setattr(engine, "LABEL", "io.eks-lab-test=1")
-    monkeypatch.setattr(engine, "_HOME", "io.eks-lab-test.home")
+    monkeypatch.setattr(engine, "HOME", "io.eks-lab-test.home")
     monkeypatch.setitem(archive.LABELS, "io.eks-lab-test", "1")
     tiny = archive.layer(home / "tiny.tar", [archive.Entry("tiny", b"")])
     programs = archive.layer(home / "more.tar", [archive.Entry("more", b"")])
