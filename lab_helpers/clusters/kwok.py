@@ -17,9 +17,9 @@ READY_AGAIN = Path(__file__).parent / "manifests" / "pod-ready-again.yaml"
 _FAKE = "kwok.x-k8s.io/node"  # KWOK manages just the nodes that carry this annotation with the value `fake`
 _LEASES = "kube-node-lease"
 _LOST = "lost-machine"
-_MARK = "lab.local/machine"  # on the Pods of a node that failed
-LEAVE_LOST = f"{_MARK}=lost"
-"""For KWOK's --disregard-status-with-annotation-selector."""
+MARK = "lab.local/machine"
+"""An annotation of nodes and Pods that KWOK leaves alone, whatever its value: the Pods of a node that failed, and what waits
+for its network. For --disregard-status-with-annotation-selector."""
 
 
 def node(shape: NodeShape, taints: Iterable[str] = ()) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _mark_pods(kube: Kube, node: str, mark: str | None) -> None:
     for pod in kube.list("pods", fields=f"spec.nodeName={node}"):
         meta = pod["metadata"]
         try:
-            kube.patch("pod", meta["name"], {"metadata": {"annotations": {_MARK: mark}}}, meta["namespace"])
+            kube.patch("pod", meta["name"], {"metadata": {"annotations": {MARK: mark}}}, meta["namespace"])
         except KubernetesError as error:
             if error.status != 404:  # gone meanwhile
                 raise

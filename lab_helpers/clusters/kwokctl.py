@@ -12,7 +12,7 @@ import yaml
 
 from lab_helpers import processes
 from lab_helpers.clusters.audit_policy import AUDIT_POLICY
-from lab_helpers.clusters.kwok import LEAVE_LOST, READY_AGAIN
+from lab_helpers.clusters.kwok import MARK, READY_AGAIN
 from lab_helpers.clusters.ports import free_ports
 from lab_helpers.clusters.provider import Profile, changed
 from lab_helpers.toolchain import version
@@ -63,7 +63,7 @@ def _arguments(folder: Path) -> dict[str, dict[str, str]]:
         "kwok-controller": {
             "manage-all-nodes": "false",
             "manage-nodes-with-annotation-selector": "kwok.x-k8s.io/node=fake",
-            "disregard-status-with-annotation-selector": LEAVE_LOST,
+            "disregard-status-with-annotation-selector": MARK,
             "config": str(READY_AGAIN),  # beside kwokctl's own stages
         },
     }

@@ -43,7 +43,7 @@ def _launch(cluster: Cluster) -> None:
         kwok.READY_AGAIN,
         "--manage-all-nodes=false",
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
-        f"--disregard-status-with-annotation-selector={kwok.LEAVE_LOST}",
+        f"--disregard-status-with-annotation-selector={kwok.MARK}",
     ]
     command += ["--node-lease-duration-seconds=40", f"--server-address=127.0.0.1:{free_ports(1)[0]}", "--cidr=10.0.0.1/16"]
     processes.start(_NAME, command, folder=cluster.folder, cwd=cluster.folder)

@@ -23,6 +23,7 @@ from lab_helpers.eks import files
 
 SERVICES = (
     "ec2",
+    "efs",
     "iam",
     "sts",
     "eks",

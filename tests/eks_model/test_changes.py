@@ -69,7 +69,7 @@ def test_settings_act_and_unknown_ones_are_refused(coredns, eks, kube):
 def test_health_is_what_the_cluster_says(coredns, eks, kube):
     kube.raw("DELETE", "/apis/apps/v1/namespaces/kube-system/deployments/coredns", {"propagationPolicy": "Background"})
     seen = until(lambda: addon(eks)["status"] == "DEGRADED" and addon(eks), 10)
-    assert seen["health"]["issues"][0]["code"] == "InsufficientNumberOfReplicas"
+    assert seen["health"]["issues"][0]["code"] == "K8sResourceNotFound"
     update(eks, resolveConflicts="OVERWRITE")
     until(lambda: addon(eks)["status"] == "ACTIVE", 20)
 

@@ -78,6 +78,8 @@ class Cluster:
         creator: ARN of the principal that made it.
         nodes: Kubernetes node → instance id, of every node that the lab has put there.
         fargate_nodes: Kubernetes node → `namespace/pod` of its only Pod.
+        network: whether it ever had `aws-node`; see pod_network.
+        volumes: a claim's uid → the EBS volume or EFS access point that was made for it.
     """
 
     shown: Shown
@@ -98,6 +100,7 @@ class Cluster:
     fargate_nodes: dict[str, str] = field(default_factory=dict)
     balancers: dict[str, str] = field(default_factory=dict)
     volumes: dict[str, str] = field(default_factory=dict)
+    network: bool = False
 
     @property
     def name(self) -> str:

@@ -12,7 +12,6 @@ from lab_helpers.eks import plane
 from lab_helpers.eks.model import (
     access_operations,
     clusters,
-    events,
     fargate,
     fleet,
     identity_providers,
@@ -25,7 +24,9 @@ from lab_helpers.eks.model import (
     nodegroups,
     nodes,
     not_played,
+    notices,
     pod_identity,
+    pod_network,
     tags,
     updates,
     versions,
@@ -67,14 +68,14 @@ def install() -> None:
         mended.mend()
         market.mend()
         fleet.mend()
-        events.mend()
+        notices.mend()
         backends: Any = eks_backends
         backends.backend = Account
         models.EKSBackend = Account
         urls.url_paths.clear()
         urls.url_paths["{0}/(?P<rest>.+)$"] = Answers.dispatch
     if not _watcher:
-        _watcher.append(nodes.Watcher(also=(fargate.look, integrations.look)))
+        _watcher.append(nodes.Watcher(also=(fargate.look, pod_network.look, integrations.look)))
         _watcher[0].start()
 
 

@@ -1,8 +1,7 @@
-"""What EKS makes in other services for objects of a cluster: a load balancer for a Service, an EBS volume for a claim.
+"""What EKS makes in other services for objects of a cluster: a load balancer for a Service; for a claim see `volumes`.
 
 A Service of type LoadBalancer gets a network load balancer whose targets are its Pods' addresses, as EKS Auto Mode makes it;
-no traffic goes through it. A claim of a storage class of `ebs.csi.aws.com` gets a volume in the zone of the node that its
-first Pod was put on, if the EBS CSI add-on is there: without it the claim stays Pending, as at work.
+no traffic goes through it.
 """
 
 from __future__ import annotations
@@ -15,20 +14,18 @@ from typing import Any
 from moto.elbv2.models import elbv2_backends
 
 from lab_helpers.eks import changes, plane
+from lab_helpers.eks.model import volumes
 from lab_helpers.eks.model.account import Account, Cluster
 from lab_helpers.eks.model.network import REFUSALS, ec2
 from lab_helpers.errors import KubernetesError
 from lab_helpers.kube import Kube
-
-_PROVISIONER = "ebs.csi.aws.com"
-_SELECTED = "volume.kubernetes.io/selected-node"
 
 
 def look(account: Account, cluster: Cluster) -> None:
     """Make what is missing, and remove what nobody wants any more."""
     kube = plane.kube(cluster.local, cluster.provider)
     _balancers(account, cluster, kube)
-    _volumes(account, cluster, kube)
+    volumes.look(account, cluster, kube)
 
 
 # -- load balancers ----------------------------------------------------------------------------------------------
@@ -130,76 +127,3 @@ def _register(account: Account, cluster: Cluster, arn: str, kube: Kube, service:
             group.register([{"Id": address, "Port": str(number or port["port"])} for address in sorted(new)])
         if gone := there - ready:
             group.deregister([{"Id": address} for address in gone])
-
-
-# -- volumes -----------------------------------------------------------------------------------------------------
-
-
-def _volumes(account: Account, cluster: Cluster, kube: Kube) -> None:
-    if "aws-ebs-csi-driver" not in cluster.addons and kube.find("deployment", "ebs-csi-controller", "kube-system") is None:
-        return  # nobody would make or delete a volume
-    classes = {
-        item["metadata"]["name"]: item for item in kube.list("storageclasses") if item.get("provisioner") == _PROVISIONER
-    }
-    claims = {item["metadata"]["uid"]: item for item in kube.list("persistentvolumeclaims")}
-    for uid, claim in claims.items():
-        kind = classes.get(claim["spec"].get("storageClassName", ""))
-        if uid not in cluster.volumes and kind and not claim["spec"].get("volumeName"):
-            node = claim["metadata"].get("annotations", {}).get(_SELECTED)
-            if kind.get("volumeBindingMode") != "WaitForFirstConsumer" or node:
-                cluster.volumes[uid] = _make_volume(account, cluster, kube, claim, kind, node)
-                changes.changed()
-    for uid in set(cluster.volumes) - set(claims):
-        _remove_volume(account, cluster, kube, uid)
-
-
-def _make_volume(
-    account: Account, cluster: Cluster, kube: Kube, claim: dict[str, Any], kind: dict[str, Any], node: str | None
-) -> str:
-    zone = kube.get("node", node)["metadata"]["labels"]["topology.kubernetes.io/zone"] if node else f"{account.region_name}a"
-    meta, text = claim["metadata"], claim["spec"]["resources"]["requests"]["storage"]
-    gib = max(1, int(float(re.sub(r"\D+$", "", text))))
-    volume = ec2(account).create_volume(gib, zone, volume_type=(kind.get("parameters") or {}).get("type", "gp3"))
-    name = f"pvc-{meta['uid']}"
-    tags = {
-        "Name": f"{cluster.name}-dynamic-{name}",
-        f"kubernetes.io/cluster/{cluster.name}": "owned",
-        "kubernetes.io/created-for/pvc/name": meta["name"],
-        "kubernetes.io/created-for/pvc/namespace": meta["namespace"],
-        "ebs.csi.aws.com/cluster": "true",
-    }
-    ec2(account).create_tags([volume.id], tags)
-    reference = {key: meta[key] for key in ("name", "namespace", "uid")}
-    body = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name, "annotations": {"pv.kubernetes.io/provisioned-by": _PROVISIONER}},
-        "spec": {
-            "capacity": {"storage": text},
-            "accessModes": claim["spec"]["accessModes"],
-            "persistentVolumeReclaimPolicy": kind.get("reclaimPolicy", "Delete"),
-            "storageClassName": kind["metadata"]["name"],
-            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **reference},
-            "csi": {"driver": _PROVISIONER, "volumeHandle": volume.id, "fsType": "ext4"},
-            "nodeAffinity": {
-                "required": {
-                    "nodeSelectorTerms": [
-                        {"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": [zone]}]}
-                    ]
-                }
-            },
-        },
-    }
-    kube.create(body)
-    return str(volume.id)
-
-
-def _remove_volume(account: Account, cluster: Cluster, kube: Kube, uid: str) -> None:
-    number, name = cluster.volumes.pop(uid), f"pvc-{uid}"
-    item = kube.find("persistentvolume", name)
-    if item is None or item["spec"]["persistentVolumeReclaimPolicy"] == "Delete":
-        with suppress(*REFUSALS):
-            ec2(account).delete_volume(number)
-        with suppress(KubernetesError):
-            kube.delete("persistentvolume", name, wait=False)
-    changes.changed()

@@ -9,7 +9,18 @@ from typing import Any
 from moto.autoscaling.models import autoscaling_backends
 
 from lab_helpers.eks import plane
-from lab_helpers.eks.model import access, asked, clusters, images, network, nodes, rolling, scaling, updates
+from lab_helpers.eks.model import (
+    access,
+    asked,
+    clusters,
+    images,
+    network,
+    nodes,
+    pod_network,
+    rolling,
+    scaling,
+    updates,
+)
 from lab_helpers.eks.model.account import Account, Cluster, Nodegroup, new_id, now
 from lab_helpers.eks.model.errors import EksError, in_use, invalid
 from lab_helpers.eks.model.jobs import job, start
@@ -103,6 +114,7 @@ def bring_up_nodes(account: Account, cluster_name: str, name: str, kinds: list[s
             _make_group(account, cluster, group, kinds)
         nodes.sync(account, cluster)
         access.node_role(account, cluster, group.shown["nodeRole"])
+        pod_network.require(cluster, {one.private_dns_name for one in nodes.running(account, group)})
         group.shown |= {"status": "ACTIVE", "modifiedAt": now()}
     except Exception as error:
         _log.exception("node group %s", name)

@@ -20,7 +20,7 @@ from moto.eks.models import eks_backends
 
 from lab_helpers.clusters import NodeShape
 from lab_helpers.eks import changes, plane
-from lab_helpers.eks.model import bootstrap, instances, self_managed, versions
+from lab_helpers.eks.model import bootstrap, instances, pod_network, self_managed, versions
 from lab_helpers.eks.model.account import Account, Cluster, Nodegroup
 from lab_helpers.errors import KubernetesError, LabError
 from lab_helpers.kube import Kube
@@ -100,7 +100,7 @@ def _remove(there: Any, cluster: Cluster, node: str) -> None:
 
 def _add(account: Account, there: Any, cluster: Cluster, node: str, instance: Any, group: Nodegroup | None) -> None:
     try:
-        plane.add_node(there, shape(account, cluster, instance, group))
+        pod_network.add_node(cluster, there, shape(account, cluster, instance, group))
     except KubernetesError as error:
         if error.status != 409:  # it is there already: the state that was loaded is older than the cluster
             raise

@@ -155,8 +155,11 @@ def release(kube: Kube, items: list[dict[str, Any]]) -> None:
                 raise
 
 
-def unhealthy(kube: Kube, items: list[dict[str, Any]]) -> list[str]:
-    """Deployments that have not as many Pods available as they should, and workloads that are gone."""
+GONE, FEW = "K8sResourceNotFound", "InsufficientNumberOfReplicas"
+
+
+def unhealthy(kube: Kube, items: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What is wrong with an add-on's workloads, as code and words: they are gone, or have fewer Pods available than wanted."""
     found = []
     for item in items:
         if item["kind"] not in _WORKLOADS:
@@ -166,7 +169,7 @@ def unhealthy(kube: Kube, items: list[dict[str, Any]]) -> list[str]:
         except KubernetesError as error:
             if error.status != 404:
                 raise
-            found.append(f"{item['kind']} {item['metadata']['name']} is not there")
+            found.append((GONE, f"{item['kind']} {item['metadata']['name']} is not there"))
             continue
         status = there.get("status", {})
         if item["kind"] == "Deployment":
@@ -174,5 +177,16 @@ def unhealthy(kube: Kube, items: list[dict[str, Any]]) -> list[str]:
         else:
             wanted, ready = status.get("desiredNumberScheduled", 0), status.get("numberAvailable", 0)
         if ready < wanted:
-            found.append(f"{item['kind']} {item['metadata']['name']}: {ready} of {wanted} available")
+            found.append((FEW, f"{item['kind']} {item['metadata']['name']}: {ready} of {wanted} available"))
     return found
+
+
+def nowhere(kube: Kube, items: list[dict[str, Any]]) -> bool:
+    """Whether the scheduler has found no node for a Pod of an add-on: waiting longer will hardly help."""
+    for item in items:
+        if item["kind"] in _WORKLOADS:
+            labels = ",".join(f"{key}={value}" for key, value in item["spec"]["selector"]["matchLabels"].items())
+            for pod in kube.list("pods", "kube-system", labels=labels):
+                if any(one.get("reason") == "Unschedulable" for one in pod["status"].get("conditions", [])):
+                    return True
+    return False

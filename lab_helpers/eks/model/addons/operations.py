@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from typing import Any
 
 from lab_helpers.eks import plane
-from lab_helpers.eks.model import clusters, pod_identity, updates, versions
+from lab_helpers.eks.model import clusters, pod_identity, pod_network, updates, versions
 from lab_helpers.eks.model.account import Account, Cluster, new_id, now
-from lab_helpers.eks.model.addons import catalog, objects
+from lab_helpers.eks.model.addons import catalog, health, objects
 from lab_helpers.eks.model.errors import in_use, invalid, not_found
 from lab_helpers.eks.model.jobs import job, start
 from lab_helpers.eks.model.registry import Parameters, Result, operation, pages
 from lab_helpers.errors import LabError
 
 _log = logging.getLogger(__name__)
-_PATIENCE = 20.0
 SELF_MANAGED = ("vpc-cni", "kube-proxy", "coredns")
 """What a cluster has by itself, unless `bootstrapSelfManagedAddons` says no."""
 
@@ -110,44 +108,25 @@ def bring_up_addon(account: Account, cluster_name: str, name: str, resolve: str)
     shown = cluster.addons.get(name) if cluster else None
     if cluster is None or shown is None or shown["status"] != "CREATING":
         return
-    try:
-        issues = _change(account, cluster, shown, resolve)
-    except LabError as error:
-        issues = [{"code": "InternalFailure", "message": error.text(), "resourceIds": []}]
-    if issues:
+    if issues := _change(account, cluster, shown, resolve):
         shown |= {"status": "CREATE_FAILED", "health": {"issues": issues}, "modifiedAt": now()}
         return
-    _settle(account, cluster, shown)
+    health.settle(cluster, shown, _items(account, shown))
 
 
 def _change(account: Account, cluster: Cluster, shown: dict[str, Any], resolve: str) -> list[dict[str, Any]]:
     """Apply the objects; what stands in the way, as issues."""
-    kube, items = plane.kube(cluster.local, cluster.provider), _items(account, shown)
-    found = objects.conflicts(kube, items) if resolve == "NONE" else []
-    if found:
-        words = "Conflicts found when trying to apply. Will not continue due to resolve conflicts mode. Conflicts: "
-        return [{"code": "ConfigurationConflict", "message": words + "; ".join(found), "resourceIds": []}]
-    objects.apply(kube, items, preserve=resolve == "PRESERVE")
+    items = _items(account, shown)
+    try:
+        kube = plane.kube(cluster.local, cluster.provider)
+        found = objects.conflicts(kube, items) if resolve == "NONE" else []
+        if found:
+            words = "Conflicts found when trying to apply. Will not continue due to resolve conflicts mode. Conflicts: "
+            return [health.issue("ConfigurationConflict", words + "; ".join(found))]
+        objects.apply(kube, items, preserve=resolve == "PRESERVE")
+    except LabError as error:
+        return [health.issue(health.code(error), error.text())]
     return []
-
-
-def _settle(account: Account, cluster: Cluster, shown: dict[str, Any]) -> None:
-    """ACTIVE as soon as the workloads are available; DEGRADED if they are not in time."""
-    end = time.monotonic() + (_PATIENCE if cluster.nodes else 0)
-    while unhealthy := objects.unhealthy(plane.kube(cluster.local, cluster.provider), _items(account, shown)):
-        if time.monotonic() > end or not cluster.nodes:
-            break
-        time.sleep(0.3)
-    _judge(shown, unhealthy)
-
-
-def _judge(shown: dict[str, Any], unhealthy: list[str]) -> None:
-    status, issues = "ACTIVE", []
-    if unhealthy:
-        status = "DEGRADED"
-        words = f"The add-on is unhealthy because it doesn't have the desired number of replicas. {'; '.join(unhealthy)}"
-        issues = [{"code": "InsufficientNumberOfReplicas", "message": words, "resourceIds": []}]
-    shown |= {"status": status, "health": {"issues": issues}, "modifiedAt": now()}
 
 
 @operation
@@ -157,10 +136,9 @@ def describe_addon(account: Account, parameters: Parameters) -> Result:
     shown = _addon(cluster, parameters["addonName"])
     if shown["status"] in ("ACTIVE", "DEGRADED") and cluster.status == "ACTIVE":
         try:
-            _judge(shown, objects.unhealthy(plane.kube(cluster.local, cluster.provider), _items(account, shown)))
+            health.judge(shown, objects.unhealthy(plane.kube(cluster.local, cluster.provider), _items(account, shown)))
         except LabError as error:
-            issue = {"code": "ClusterUnreachable", "message": error.text(), "resourceIds": []}
-            shown |= {"status": "DEGRADED", "health": {"issues": [issue]}}
+            shown |= {"status": "DEGRADED", "health": {"issues": [health.issue(health.code(error), error.text())]}}
     return {"addon": shown}
 
 
@@ -210,7 +188,7 @@ def change_addon(account: Account, cluster_name: str, name: str, number: str, ch
             shown.update(status="UPDATE_FAILED", health={"issues": issues})
             return [{"errorCode": one["code"], "errorMessage": one["message"], "resourceIds": []} for one in issues]
         shown.update(change)
-        _settle(account, cluster, shown)
+        health.settle(cluster, shown, _items(account, shown))
         return []
 
     updates.carry_out(cluster.updates[number], work)
@@ -238,10 +216,13 @@ def take_down_addon(account: Account, cluster_name: str, name: str, preserve: bo
         return
     try:
         kube, items = plane.kube(cluster.local, cluster.provider), _items(account, shown)
-        (objects.release if preserve else objects.remove)(kube, items)
+        if preserve:
+            objects.release(kube, items)
+        else:
+            with pod_network.leaving(account, cluster, name):
+                objects.remove(kube, items)
     except LabError as error:
-        issue = {"code": "ClusterUnreachable", "message": error.text(), "resourceIds": []}
-        shown |= {"status": "DELETE_FAILED", "health": {"issues": [issue]}}
+        shown |= {"status": "DELETE_FAILED", "health": {"issues": [health.issue(health.code(error), error.text())]}}
         return
     pod_identity.forget(cluster, shown.get("podIdentityAssociations") or [])
     cluster.addons.pop(name, None)
