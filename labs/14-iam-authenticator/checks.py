@@ -29,7 +29,7 @@ CLUSTER, ACCOUNT = "prod", "123456789012"
 IAM, POLICIES = f"arn:aws:iam::{ACCOUNT}", "arn:aws:eks::aws:cluster-access-policy/"
 YOU = f"{IAM}:user/lab-admin"
 RBAC = "rbac.authorization.k8s.io"
-PATIENCE = 8  # seconds: an API server believes for 5 s what it was told of a token
+PATIENCE = 15  # seconds: EKS reads aws-auth every 2 s, and an API server believes for 5 s what it was told of a token
 MINUTES = 14  # a token is good for 15
 
 
