@@ -92,11 +92,10 @@ class Kube:
     ) -> Object:
         """One request of any path; the answer's JSON, or `{"text": …}` where it is none."""
         response = self._request(method, path, body, content_type, timeout, accept, stream=False)
-        text = response.data.decode(errors="replace")
         try:
-            answer = parsed(text)
+            answer = parsed(response.data)
         except ValueError:
-            answer = {"text": text}
+            answer = {"text": response.data.decode(errors="replace")}
         if response.status >= 400:
             raise refusal(method, path, response.status, answer)
         return answer if isinstance(answer, dict) else {"items": answer}
