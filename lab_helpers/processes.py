@@ -121,9 +121,13 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
-def stop(process: Process, *, grace: float = 5.0) -> None:
-    """End this very process with its group: SIGTERM, after `grace` seconds SIGKILL; return when it is gone."""
-    for sign, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
+def stop(process: Process, *, grace: float = 5.0, kill: bool = False) -> None:
+    """End this very process with its group: SIGTERM, after `grace` seconds SIGKILL; return when it is gone.
+
+    Args:
+        kill: SIGKILL at once, for a program that would do at its end what nobody wants.
+    """
+    for sign, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0))[kill:]:
         if not alive(process):
             return
         try:
@@ -146,11 +150,11 @@ def forget(folder: Path, name: str) -> None:
     (folder / "pids" / f"{name}.json").unlink(missing_ok=True)
 
 
-def end_recorded(folder: Path) -> int:
-    """End every process on record under `folder`; how many there were on record."""
+def end_recorded(folder: Path, *, kill: bool = False) -> int:
+    """End every process on record under `folder`, as `stop` does; how many there were on record."""
     found = recorded(folder)
     for name, process in found.items():
-        stop(process)
+        stop(process, kill=kill)
         forget(folder, name)
     return len(found)
 
