@@ -5,6 +5,7 @@
 | LAB_PROVIDER        | auto, embedded, kind      | auto: kind where a Docker engine answers                 |
 | LAB_PROGRAMS        | a folder                  | none: programs of yours that are used before the lab's   |
 | LAB_DOWNLOADS       | auto, off, a URL          | auto: official releases where the network allows         |
+| LAB_CLUSTER_AUTOSCALER | a program              | none: upstream's Cluster Autoscaler, instead of the lab's loop |
 | LAB_KEEP_BUILD_CACHE| 1                         | unset: the private Go caches are removed after a build   |
 | XDG_CACHE_HOME      | a folder                  | ~/.cache: programs                                       |
 | XDG_DATA_HOME       | a folder                  | ~/.local/share: clusters, progress                       |
@@ -38,6 +39,7 @@ class Settings:
         downloads: `auto`, `off`, or the base URL of a mirror (`<base>/<host>/<path>` for each official URL, `<base>/v2/`
             for images).
         keep_build_cache: whether the private Go caches stay after a build.
+        autoscaler: the user's own Cluster Autoscaler, or None; not looked at before it is used.
     """
 
     cache: Path
@@ -47,6 +49,7 @@ class Settings:
     programs: Path | None
     downloads: str
     keep_build_cache: bool
+    autoscaler: Path | None = None
 
 
 def load() -> Settings:
@@ -77,7 +80,25 @@ def load() -> Settings:
         programs=Path(programs).resolve() if programs else None,
         downloads=downloads,
         keep_build_cache=env.get("LAB_KEEP_BUILD_CACHE", "") not in ("", "0"),
+        autoscaler=_named("LAB_CLUSTER_AUTOSCALER"),
     )
+
+
+def _named(variable: str) -> Path | None:
+    path = os.environ.get(variable)
+    return Path(path).expanduser().absolute() if path else None
+
+
+def executable(variable: str, path: Path) -> Path:
+    """The program that a variable names.
+
+    Raises:
+        SettingError: nothing is there, or nothing that can be executed.
+    """
+    if path.is_file() and os.access(path, os.X_OK):
+        return path
+    why = "cannot be executed" if path.is_file() else "is no file"
+    raise SettingError(f"{variable} is {str(path)!r}, which {why}.", next_step=f"name a program, or: unset {variable}")
 
 
 def _xdg(variable: str, default: str) -> Path:

@@ -20,14 +20,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lab_helpers import clusters, settings
 from lab_helpers.autoscaling.expanders import EXPANDERS
-from lab_helpers.autoscaling.groups import LabGroup
+from lab_helpers.autoscaling.groups import LabGroup, rows, shape
 from lab_helpers.autoscaling.loop import Autoscaler
 from lab_helpers.autoscaling.options import Group, Options
-from lab_helpers.clusters import Cluster, NodeShape, Provider
+from lab_helpers.clusters import Cluster, Provider
 from lab_helpers.eks import account, plane
 from lab_helpers.errors import LabError, SettingError
 from lab_helpers.kube import Kube
@@ -124,27 +122,10 @@ def _of_the_lab(cloud: dict[str, Any]) -> tuple[Groups, Cluster, Kube]:
     maker, cluster, kube = _cluster(cloud["cluster"])
     groups = list[LabGroup]()
     for row in rows(cloud["groups"]):
-        size, boot = (row.pop("min", 0), row.pop("max")), row.pop("boot", 0)
-        shape = NodeShape(**{**row, "taints": tuple(row.pop("taints", ()))})
-        groups.append(LabGroup(shape.name, *size, shape, maker, cluster, kube, float(boot), _log))
+        size = row.get("min", 0), row["max"]
+        groups.append(LabGroup(row["name"], *size, shape(row), maker, cluster, kube, float(row.get("boot", 0)), _log))
     _log(f"groups: {', '.join(f'{one.name} {one.minimum} to {one.maximum}' for one in groups)}")
     return lambda: groups, cluster, kube
-
-
-def rows(file: Path) -> list[dict[str, Any]]:
-    """The node groups of a file.
-
-    Raises:
-        SettingError: it holds none.
-    """
-    try:
-        found = yaml.safe_load(file.read_text())
-        good = isinstance(found, list) and all(isinstance(row, dict) and {"name", "max"} <= row.keys() for row in found)
-    except (OSError, yaml.YAMLError) as error:
-        raise SettingError(f"{file} cannot be read.", str(error)) from None
-    if not good:
-        raise SettingError(f"{file} is no list of node groups.", next_step="each needs a name and max: see --help")
-    return list(found)
 
 
 def _log(line: str) -> None:

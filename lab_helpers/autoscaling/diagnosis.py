@@ -1,4 +1,5 @@
-"""The rows of `lab doctor` that concern Karpenter: which run, and the two ports of each that it opens to every address."""
+"""The rows of `lab doctor` that concern autoscalers: which cluster autoscaler lab 18 uses; which Karpenter runs, and the two
+ports of each that it opens to every address."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ import json
 import psutil
 
 from lab_helpers import clusters, processes
-from lab_helpers.autoscaling import karpenter
+from lab_helpers.autoscaling import karpenter, upstream
+from lab_helpers.errors import SettingError
 from lab_helpers.settings import Settings
 from lab_helpers.toolchain.diagnose import Row
 
@@ -16,8 +18,8 @@ _NEED = "for lab 19; it starts it"
 
 
 def diagnose(settings: Settings) -> list[Row]:
-    """A row for each Karpenter that is kept running; none runs: no row."""
-    rows = []
+    """A row for the cluster autoscaler, and one for each Karpenter that is kept running."""
+    rows = [_cluster_autoscaler(settings)]
     for maker in clusters.every(settings):
         for cluster in maker.list():
             here = cluster.folder / karpenter.NAME
@@ -33,3 +35,13 @@ def diagnose(settings: Settings) -> list[Row]:
                 )
                 rows.append(Row("Karpenter", words, _NEED))
     return rows
+
+
+def _cluster_autoscaler(settings: Settings) -> Row:
+    what, need = "Cluster Autoscaler", f"for lab 18; {upstream.VARIABLE} may name upstream's, {upstream.wanted()}.x"
+    try:
+        if path := upstream.program(settings):
+            return Row(what, f"upstream's {upstream.version(path)}, your own: {path}; with its kwok provider", need)
+        return Row(what, f"the course's own loop ({upstream.VARIABLE} is not set)", need)
+    except SettingError as error:
+        return Row(what, f"{error.headline} {error.seen}".strip(), need, error.next_step, ok=False)

@@ -9,10 +9,14 @@ import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from lab_helpers.autoscaling.room import Object
 from lab_helpers.clusters import Cluster, NodeShape, Provider, kwok
-from lab_helpers.errors import LabError
+from lab_helpers.errors import LabError, SettingError
 from lab_helpers.kube import Kube
 
 LABEL = "lab.local/node-group"
@@ -93,3 +97,25 @@ class LabGroup:
     def close(self) -> None:
         """Start no more nodes."""
         self._quit.set()
+
+
+def rows(file: Path) -> list[dict[str, Any]]:
+    """The node groups of a file.
+
+    Raises:
+        SettingError: it holds none.
+    """
+    try:
+        found = yaml.safe_load(file.read_text())
+        good = isinstance(found, list) and all(isinstance(row, dict) and {"name", "max"} <= row.keys() for row in found)
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingError(f"{file} cannot be read.", str(error)) from None
+    if not good:
+        raise SettingError(f"{file} is no list of node groups.", next_step="each needs a name and max: see --help")
+    return list(found)
+
+
+def shape(row: dict[str, Any]) -> NodeShape:
+    """The nodes of a row."""
+    about = {key: value for key, value in row.items() if key not in ("min", "max", "boot")}
+    return NodeShape(**{**about, "taints": tuple(row.get("taints", ()))})

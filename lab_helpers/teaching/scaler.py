@@ -8,15 +8,17 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lab_helpers import processes
+from lab_helpers import processes, settings
+from lab_helpers.autoscaling import upstream
+from lab_helpers.autoscaling.groups import rows as read
+from lab_helpers.clusters.ports import free_ports
 from lab_helpers.eks import meter
 from lab_helpers.errors import KubernetesError, LessonError, ProgramError
-from lab_helpers.teaching.shown import Log
+from lab_helpers.teaching.shown import Log, Reasons, Story
 from lab_helpers.views import Coming, facts, packing
 from lab_helpers.views.packing import TYPE
 from lab_helpers.views.picture import Picture
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 NAME = "cluster-autoscaler"
+_GREW = r"→|setting group"
+# A line of our loop's log, or of upstream's: `I1129 08:00:00.123456  4711 orchestrator.go:12] words`.
+_LINE = r"(?:[IWEF]\d{4} )?(\d\d):(\d\d):(\d\d\.\d+) +(?:\d+ \S+:\d+\] )?(.*)"
 SHORTENED = {
     "scan-interval": ("1s", "10s"),
     "scale-down-unneeded-time": ("6s", "10m"),
@@ -57,18 +62,24 @@ class Scaler:
         Raises:
             ProgramError: it ended; with its own words.
         """
+        aws = "--cloud-provider=aws" in flags
+        upstreams = None if aws else upstream.program(settings.load())
         self.stop()
         given = {flag[2:].partition("=")[0] for flag in flags}
         times = {name: short for name, (short, _) in SHORTENED.items() if name not in given}
         words = [*flags, *(f"--{name}={short}" for name, short in times.items())]
-        where: list[str] = []
-        if "--cloud-provider=aws" not in flags:
+        command = [sys.executable, "-m", "lab_helpers.autoscaling", *words]
+        if not aws:
             file = self._lab.lesson.folder / groups
-            where = ["--cluster", self._lab.cluster.name, "--groups", str(file)]
-            self._groups = yaml.safe_load(file.read_text())
-        self._run([sys.executable, "-m", "lab_helpers.autoscaling", *where, *words])
+            self._groups = read(file)
+            command[3:3] = ["--cluster", self._lab.cluster.name, "--groups", str(file)]
+        if upstreams:
+            for made in upstream.config_maps(self._groups):
+                self._lab.kube.apply(made, upstream.NAMESPACE, force=True)
+            command = upstream.command(upstreams, self._lab.cluster.kubeconfig, free_ports(1)[0], words)
+        self._run(command)
         if not self._lab._quiet:
-            print(f"$ {NAME} {' '.join(words)}")
+            print(f"$ {upstreams or NAME} {' '.join(words)}")
             print(f"  (upstream's own times: {', '.join(f'{name} {SHORTENED[name][1]}' for name in times)})" if times else "")
 
     def again(self) -> None:
@@ -89,13 +100,14 @@ class Scaler:
         found = self._lab.kube.find("configmap", "cluster-autoscaler-status", "kube-system")
         notes = found["metadata"].get("annotations", {}) if found else {}
         last = notes.get("cluster-autoscaler.kubernetes.io/last-updated")
-        return last is not None and facts.seconds(str(last)) > since
+        return last is not None and upstream.moment(str(last)) > since
 
     def stop(self) -> None:
         """End it; nodes stay as they are."""
         if self._lab._cluster and (found := processes.recorded(self._folder).get(NAME)):
             self._command = list(found.command)
-            processes.end_recorded(self._folder)
+            # At SIGTERM upstream's takes every node away that it made.
+            processes.end_recorded(self._folder, kill=upstream.is_upstream(found.command))
         self._since.clear()
 
     @property
@@ -125,13 +137,14 @@ class Scaler:
 
     def marks(self) -> list[tuple[float, str]]:
         """What its log says that it did, for a timeline: (seconds since 1970, words)."""
-        return [(at, _short(words)) for at, words in self._lines() if re.search(r"→|is not needed|is kept", words)]
+        done = rf"{_GREW}|is not needed|is kept|^Scale-down: removing"
+        return [(at, _short(words)) for at, words in self._lines() if re.search(done, words)]
 
     def _lines(self) -> list[tuple[float, str]]:
         found, now = [], time.time()
         midnight = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
         for line in processes.tail(self._file, 1000).splitlines():
-            if parts := re.match(r"(\d\d):(\d\d):(\d\d\.\d+) (.*)", line):
+            if parts := re.match(_LINE, line):
                 at = midnight + int(parts[1]) * 3600 + int(parts[2]) * 60 + float(parts[3])
                 found.append((at if at <= now + 60 else at - 86400, parts[4]))
         return found
@@ -143,7 +156,9 @@ class Scaler:
 
     def stays(self) -> Reasons:
         """Each node that is not removed now, and why, in upstream's words."""
-        return Reasons(self.status().get("nodesThatStay") or {})
+        found = self.status()
+        known = found.get("nodesThatStay") if "nodesThatStay" in found or not found else upstream.staying(self._lines())
+        return Reasons(known or {})
 
     def sizes(self) -> dict[str, int]:
         """Each group's desired size, as the autoscaler last said."""
@@ -228,7 +243,7 @@ class Scaler:
             elif sub == "binding":
                 node = body.get("target", {}).get("name", "")
                 steps.append((at, f"bound to {node}", "scheduler"))
-        grown = [(at, words) for at, words in self._lines() if at >= born and "→" in words and steps]
+        grown = [(at, words) for at, words in self._lines() if at >= born and re.search(_GREW, words) and steps]
         steps += [(at, f"group chosen, desired capacity raised: {words}", "autoscaler") for at, words in grown[:1]]
         recorder = lab._has(lab._recorder)
         recorder.catch_up()
@@ -251,37 +266,9 @@ def _named(event: Object) -> str:
 
 
 def _short(words: str) -> str:
-    """A line of the log as a mark: `workers: 2 → 3`."""
-    found = re.search(r"nodes of (\S+): (\d+ → \d+)", words)
-    return f"{found[1]}: {found[2]}" if found else words.partition(":")[0]
-
-
-class Story(list[tuple[float, str, str]]):
-    """Moments of one Pod; in a notebook a table."""
-
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Seconds since the first, what happened, who did it."""
-        return [(f"{at - self[0][0]:.1f} s", what, who) for at, what, who in self]
-
-    def _repr_html_(self) -> str:
-        return _table(("after", "what", "who"), self.rows())
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{after:>7}  {what}  [{who}]" for after, what, who in self.rows())
-
-
-class Reasons(dict[str, str]):
-    """Node → why it stays; in a notebook a table."""
-
-    def _repr_html_(self) -> str:
-        return _table(("node", "stays because of"), sorted(self.items()))
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{node:<16}{why}" for node, why in sorted(self.items())) or "no node has to stay"
-
-
-def _table(heads: tuple[str, ...], rows: list[Any]) -> str:
-    head = "".join(f"<th style='text-align:left'>{escape(text)}</th>" for text in heads)
-    cell = "<td style='text-align:left'>{}</td>"
-    body = "".join(f"<tr>{''.join(cell.format(escape(str(part))) for part in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    """A line of the log as a mark: `workers: 2 → 3`; upstream's says just the new size."""
+    if found := re.search(r"nodes of (\S+): (\d+ → \d+)", words):
+        return f"{found[1]}: {found[2]}"
+    if found := re.search(r"setting group (\S+) size to (\d+)", words):
+        return f"{found[1]}: → {found[2]}"
+    return words.removeprefix("Scale-down: ").partition(":")[0].partition(",")[0]
