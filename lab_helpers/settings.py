@@ -5,6 +5,7 @@
 | LAB_PROVIDER        | auto, embedded, kind      | auto: kind where a Docker engine answers                 |
 | LAB_PROGRAMS        | a folder                  | none: programs of yours that are used before the lab's   |
 | LAB_DOWNLOADS       | auto, off, a URL          | auto: official releases where the network allows         |
+| LAB_EKSCTL          | a program                 | none: eksctl as released, instead of the lab's with its shorter pauses |
 | LAB_CLUSTER_AUTOSCALER | a program              | none: upstream's Cluster Autoscaler, instead of the lab's loop |
 | LAB_KEEP_BUILD_CACHE| 1                         | unset: the private Go caches are removed after a build   |
 | XDG_CACHE_HOME      | a folder                  | ~/.cache: programs                                       |
@@ -39,7 +40,7 @@ class Settings:
         downloads: `auto`, `off`, or the base URL of a mirror (`<base>/<host>/<path>` for each official URL, `<base>/v2/`
             for images).
         keep_build_cache: whether the private Go caches stay after a build.
-        autoscaler: the user's own Cluster Autoscaler, or None; not looked at before it is used.
+        autoscaler, eksctl: the user's own Cluster Autoscaler and eksctl, or None; not looked at before they are used.
     """
 
     cache: Path
@@ -50,6 +51,7 @@ class Settings:
     downloads: str
     keep_build_cache: bool
     autoscaler: Path | None = None
+    eksctl: Path | None = None
 
 
 def load() -> Settings:
@@ -81,6 +83,7 @@ def load() -> Settings:
         downloads=downloads,
         keep_build_cache=env.get("LAB_KEEP_BUILD_CACHE", "") not in ("", "0"),
         autoscaler=_named("LAB_CLUSTER_AUTOSCALER"),
+        eksctl=_named("LAB_EKSCTL"),
     )
 
 

@@ -22,5 +22,15 @@ def status() -> SetupStatus:
 
 
 def changes(name: str) -> str:
-    """What the lab changes in a program's sources before it builds it: its patches, each with its reason; empty: nothing."""
-    return "\n".join(path.read_text() for path in sorted(PROGRAMS[name].family.folder.glob("*.patch")))
+    """What the lab changes in a program's sources before it builds it: its patches, each with its reason; empty: nothing.
+
+    Where the program is the user's own, a sentence that says so.
+    """
+    from lab_helpers import settings
+    from lab_helpers.toolchain import own
+    from lab_helpers.toolchain.lookup import known
+
+    program = known(name)
+    if path := own.find(settings.load(), program):
+        return f"Nothing: this {name} is your own, {path}. It is as it was released, pauses included."
+    return "\n".join(path.read_text() for path in sorted(program.family.folder.glob("*.patch")))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from lab_helpers import settings as settings_module
-from lab_helpers.errors import LabError, ProgramError
+from lab_helpers.errors import LabError, ProgramError, SettingError
 from lab_helpers.settings import Settings, writable
 from lab_helpers.toolchain import build, catalog, download, go, own, setup_status, store
 from lab_helpers.toolchain.catalog import Program
@@ -42,7 +42,11 @@ def diagnose(*, thorough: bool = True) -> list[Row]:
     """
     settings = settings_module.load()
     rows = [_python(), _folder("cache", settings), _folder("data", settings)]
-    shown = [program for program in catalog.PROGRAMS.values() if not program.group or store.record(settings, program)]
+    shown = [
+        program
+        for program in catalog.PROGRAMS.values()
+        if not program.group or store.record(settings, program) or own.is_named(settings, program)
+    ]
     programs = [_program(settings, program, thorough) for program in shown]
     if not all(row.ok for row in programs):
         rows += [_go(settings), _disk(settings)]
@@ -113,7 +117,11 @@ def _modules(settings: Settings) -> Row:
 
 def _program(settings: Settings, program: Program, thorough: bool) -> Row:
     need = program.family.version
-    if found := own.find(settings, program):
+    try:
+        found = own.find(settings, program)
+    except SettingError as error:
+        return Row(program.name, f"{error.headline} {error.seen}".strip(), need, error.next_step, ok=False)
+    if found:
         return Row(program.name, f"{own.version(settings, program, found)}, your own: {found}", need)
     others = [
         f"{own.version(settings, program, path) or 'does not start'} at {path}" for path in own.candidates(settings, program)

@@ -1,4 +1,8 @@
-"""Programs of the user's own: in the folder LAB_PROGRAMS, or on PATH. Only one of the right minor version is taken."""
+"""Programs of the user's own: named by a variable, in the folder LAB_PROGRAMS, or on PATH.
+
+Only one of the right minor version is taken. One that was found and does not fit is passed over; one that was named and does
+not fit is an error.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,44 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from lab_helpers.settings import Settings
+from lab_helpers.errors import SettingError
+from lab_helpers.settings import Settings, executable
 from lab_helpers.toolchain.catalog import Program
 
 
 def find(settings: Settings, program: Program) -> Path | None:
-    """The user's own program where its version fits, or None."""
-    return next((path for path in candidates(settings, program) if fits(settings, program, path)), None)
+    """The user's own program where its version fits, or None.
+
+    Raises:
+        SettingError: the one that a variable names cannot be used.
+    """
+    return named(settings, program) or next(
+        (path for path in candidates(settings, program) if fits(settings, program, path)), None
+    )
+
+
+def is_named(settings: Settings, program: Program) -> bool:
+    """Whether a variable names the program."""
+    return program.name == "eksctl" and settings.eksctl is not None
+
+
+def named(settings: Settings, program: Program) -> Path | None:
+    """The program that LAB_EKSCTL names, or None where it names none.
+
+    Raises:
+        SettingError: it is no program, or none of this name and minor version.
+    """
+    if program.name != "eksctl" or settings.eksctl is None:
+        return None
+    path = executable("LAB_EKSCTL", settings.eksctl)
+    if fits(settings, program, path):
+        return path
+    found = version(settings, program, path)
+    raise SettingError(
+        f"LAB_EKSCTL is {str(path)!r}, which does not fit.",
+        f"asked for its version it says {found}" if found else "asked for its version it says none",
+        f"name eksctl {program.family.version.rpartition('.')[0]}.x, or: unset LAB_EKSCTL",
+    )
 
 
 def candidates(settings: Settings, program: Program) -> list[Path]:

@@ -9,7 +9,7 @@ import pytest
 from toolchain_tiny import TINY, script, use, with_packages
 
 from lab_helpers import settings, toolchain
-from lab_helpers.errors import ProgramError
+from lab_helpers.errors import ProgramError, SettingError
 from lab_helpers.toolchain import diagnose, own
 
 
@@ -78,6 +78,53 @@ def test_a_program_that_prints_no_version_is_known_by_what_go_wrote_into_it(tmp_
     path = script(tmp_path / "mine", "7.7.7")
     path.write_text(f"#!/bin/sh\necho usage of 7.7.7\nexit {code}\n{stamp}\n")
     assert own.printed(replace(TINY, stamped="lab.local/other"), path) == version
+
+
+EKSCTL = replace(TINY, name="eksctl", group="eks")
+
+
+def test_eksctl_is_the_one_that_the_user_names(cache, monkeypatch, tmp_path):
+    """Before the lab's own and before what is on PATH; it is what a lab's PATH leads to, whatever its file is called."""
+    use(monkeypatch, EKSCTL)
+    mine, other = script(tmp_path / "released", "1.2.8"), script(tmp_path / "path", "1.2.9")
+    other.rename(other.with_name("eksctl"))
+    monkeypatch.setenv("PATH", f"{other.parent}{os.pathsep}{os.environ['PATH']}")
+    assert toolchain.path("eksctl") == other.with_name("eksctl")
+    monkeypatch.setenv("LAB_EKSCTL", str(mine))
+    assert toolchain.path("eksctl") == mine and toolchain.missing(["eksctl"]) == []
+    assert (toolchain.bin_folder(["eksctl"]) / "eksctl").resolve() == mine
+    row = diagnose.diagnose(thorough=False)[-1]
+    assert row.ok and row.found == f"1.2.8, your own: {mine}"
+    assert "your own" in toolchain.changes("eksctl"), "lab 10 prints this"
+
+
+@pytest.mark.parametrize(
+    ("body", "mode", "words"),
+    [
+        (None, 0, "is no file"),
+        ("#!/bin/sh\necho 1.2.3\n", 0o644, "cannot be executed"),
+        ("#!/bin/sh\necho 0.100.0\n", 0o755, "asked for its version it says 0.100.0"),
+        ("#!/bin/sh\necho 1.2.3\nexit 1\n", 0o755, "asked for its version it says none"),
+    ],
+)
+def test_an_eksctl_that_cannot_be_used_is_an_error_and_not_passed_over(cache, monkeypatch, tmp_path, body, mode, words):
+    use(monkeypatch, EKSCTL)
+    path = tmp_path / "released"
+    if body:
+        path.write_text(body)
+        path.chmod(mode)
+    monkeypatch.setenv("LAB_EKSCTL", str(path))
+    for ask in (lambda: toolchain.ensure(["eksctl"]), lambda: toolchain.path("eksctl")):
+        with pytest.raises(SettingError) as caught:
+            ask()
+        assert words in caught.value.text() and "unset LAB_EKSCTL" in caught.value.next_step
+    row = diagnose.diagnose(thorough=False)[-1]
+    assert not row.ok and words in row.found and row.next_step == caught.value.next_step
+
+
+def test_another_program_does_not_care_which_eksctl_is_named(cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_EKSCTL", str(tmp_path / "nothing"))
+    assert toolchain.ensure(["tiny"])["tiny"].exists()
 
 
 def test_an_unknown_program_is_named(cache):
