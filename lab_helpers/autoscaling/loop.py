@@ -5,6 +5,7 @@ Sources: kubernetes/autoscaler, cluster-autoscaler/: core/static_autoscaler.go, 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -54,9 +55,11 @@ class Autoscaler:
                     cleaned = cleaned or self.clean_up()
                     self.scan()
             except LabError as error:
+                cleaned = False  # a drain that the API server went away from could not take its taint back
                 self.say(f"this scan failed: {error.headline} {error.seen}")
             stop.wait(self.options.scan_interval)
-        lease.release()
+        with contextlib.suppress(LabError):  # the API server may be gone for good; then nobody waits for the lease
+            lease.release()
 
     def clean_up(self) -> bool:
         """Take away the taints that an autoscaler left which was killed in the middle of a drain."""

@@ -18,7 +18,8 @@ from lab_helpers.autoscaling.groups import rows as read
 from lab_helpers.clusters.ports import free_ports
 from lab_helpers.eks import meter
 from lab_helpers.errors import KubernetesError, LessonError, ProgramError
-from lab_helpers.teaching.shown import Log, Reasons, Story
+from lab_helpers.teaching.shown import Log
+from lab_helpers.teaching.told import Reasons, Story
 from lab_helpers.views import Coming, facts, packing
 from lab_helpers.views.packing import TYPE
 from lab_helpers.views.picture import Picture
@@ -187,9 +188,16 @@ class Scaler:
         return str(meter.prices()["date"])
 
     def hourly(self) -> float:
-        """Dollars an hour of the nodes that are there."""
-        nodes = self._lab.kube.list("nodes")
-        return sum(self.prices.get(node["metadata"].get("labels", {}).get(TYPE, ""), 0.0) for node in nodes)
+        """Dollars an hour of the nodes that are there; one that is of no instance type costs nothing.
+
+        Raises:
+            LessonError: a type has no price: a sum without it would be a wrong one.
+        """
+        kinds = [node["metadata"].get("labels", {}).get(TYPE, "") for node in self._lab.kube.list("nodes")]
+        if unknown := sorted(set(kinds) - {"", *self.prices}):
+            step = "choose a type that has one: lab.autoscaler.prices"
+            raise LessonError(f"The table of {self.date} has no price of {', '.join(unknown)}.", next_step=step)
+        return sum(self.prices[kind] for kind in kinds if kind)
 
     # -- pictures ---------------------------------------------------------------------------------------------------
 

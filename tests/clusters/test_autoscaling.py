@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import yaml
 
+from lab_helpers import processes
 from lab_helpers.autoscaling.decisions import TO_BE_DELETED
 from lab_helpers.autoscaling.groups import LABEL, LabGroup
 from lab_helpers.autoscaling.loop import Autoscaler
@@ -135,3 +138,66 @@ def test_a_node_is_kept_when_a_budget_forbids_it(at_work):
     stays = table["nodesThatStay"][home]
     assert stays.startswith("BlockedByPod default/pay-") and stays.endswith("NotEnoughPdb")
     kube.delete("poddisruptionbudget", "pay")
+
+
+@pytest.fixture
+def processes_of(shared, tmp_path, monkeypatch):
+    """Starts the loop as a process of its own beside one node of its group; all of them are ended, node and Pod too."""
+    maker, cluster, kube = shared
+    for number in (1, 2, 3):
+        kube.patch("node", f"node-{number}", {"spec": {"unschedulable": True}})
+    monkeypatch.setenv("XDG_DATA_HOME", str(next(one.parent for one in cluster.folder.parents if one.name == "eks-lab")))
+    groups = tmp_path / "groups.yaml"
+    groups.write_text('- {name: drained, max: 3, cpu: "4", memory: 16Gi, pods: 4}\n')
+    command = [sys.executable, "-m", "lab_helpers.autoscaling", "--cluster", cluster.name, "--groups", str(groups)]
+    command += ["--scan-interval=0.5s", "--scale-down-delay-after-add=0s", "--scale-down-delay-after-failure=1s"]
+    shape = NodeShape("drained-1", cpu="4", memory="16Gi", pods=4, runs="nothing", labels={LABEL: "drained"})
+    for name in ("drained-1", "drained-2"):
+        maker.add_node(cluster, replace(shape, name=name))
+    started = []
+
+    def start(name: str, *flags: str):
+        started.append(processes.start(name, [*command, *flags], folder=tmp_path))
+        return started[-1]
+
+    yield start
+    for process in started:
+        processes.stop(process)
+    for item in kube.list("deployments", "default"):
+        kube.delete("deployment", item["metadata"]["name"])
+    for pod in kube.list("pods", "default"):
+        kube.patch("pod", pod["metadata"]["name"], {"metadata": {"finalizers": None}})
+    for name in ("drained-1", "drained-2"):
+        if kube.find("node", name):
+            maker.remove_node(cluster, name)
+
+
+def _tainted(kube) -> list[str]:
+    found = {node["metadata"]["name"]: node["spec"].get("taints") or [] for node in kube.list("nodes")}
+    return [name for name, taints in found.items() if TO_BE_DELETED in [taint["key"] for taint in taints]]
+
+
+def test_killed_in_the_middle_of_a_drain_and_started_twice_it_leaves_no_node_tainted(shared, processes_of):
+    """A Pod that does not go holds the drain; the next loop waits for the dead one's lease, the one after that for the next."""
+    kube = shared[2]
+    container = {"name": "app", "image": "app", "resources": {"requests": {"cpu": "1"}}}
+    template = {"metadata": {"labels": {"app": "slow"}, "finalizers": ["lab.local/slow"]}, "spec": {"containers": [container]}}
+    spec = {"replicas": 2, "selector": {"matchLabels": {"app": "slow"}}, "template": template}
+    kube.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "slow"}, "spec": spec}, force=True)
+    _until(lambda: _placed(kube, "slow") == 2, "both Pods")
+    first = processes_of("first", "--scale-down-unneeded-time=0s")
+    wait_until(lambda: _tainted(kube), deadline=60, what="a drain", seen=lambda: processes.tail(first.log))
+    home = _tainted(kube)[0]
+    _until(lambda: [p for p in kube.list("pods", "default") if "deletionTimestamp" in p["metadata"]], "an eviction")
+    processes.stop(first, kill=True)
+    assert _tainted(kube) == [home] and kube.find("node", home), "killed, it cannot clean up"
+
+    second = processes_of("second", "--scale-down-enabled=false")
+    _until(lambda: not _tainted(kube), "the taint is taken away")
+    assert "taint of an earlier run taken away" in processes.tail(second.log) and kube.find("node", home)
+    third = processes_of("third", "--scale-down-enabled=false")
+    _until(lambda: "another autoscaler is at work" in processes.tail(third.log), "the third steps back")
+    processes.stop(second)
+    status = "cluster-autoscaler-status"
+    before = kube.get("configmap", status, "kube-system")["metadata"]["resourceVersion"]
+    _until(lambda: kube.get("configmap", status, "kube-system")["metadata"]["resourceVersion"] != before, "it takes over", 10)

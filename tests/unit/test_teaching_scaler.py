@@ -11,7 +11,8 @@ import yaml
 from lab_helpers import processes
 from lab_helpers.autoscaling.__main__ import main, options, rows
 from lab_helpers.errors import LessonError, SettingError
-from lab_helpers.teaching.scaler import NAME, Reasons, Scaler, Story
+from lab_helpers.teaching.scaler import NAME, Scaler
+from lab_helpers.teaching.told import Reasons, Story
 
 
 @pytest.fixture
@@ -86,6 +87,16 @@ def test_it_is_ended_and_its_command_kept_for_the_next_time(scaler):
 def test_prices_are_those_of_the_courses_table(scaler):
     assert scaler.prices["m5.large"] == 0.096
     assert scaler.date.startswith("20")
+
+
+def test_a_sum_of_prices_is_whole_or_none(scaler):
+    kinds = ["m5.large", "c5.large", None]
+    nodes = [{"metadata": {"labels": {"node.kubernetes.io/instance-type": kind} if kind else {}}} for kind in kinds]
+    scaler._lab.kube.list = lambda kind: nodes
+    assert scaler.hourly() == pytest.approx(0.096 + 0.085)
+    nodes[1]["metadata"]["labels"]["node.kubernetes.io/instance-type"] = "x9.huge"
+    with pytest.raises(LessonError, match=r"no price of x9\.huge"):
+        scaler.hourly()
 
 
 def test_flags_are_written_as_upstreams(tmp_path, capsys):
