@@ -6,6 +6,7 @@ memory), the EKS user guide, "Choose an optimal Amazon EC2 node instance type".
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,3 +74,25 @@ def shape(facts: dict[str, Any]) -> Shape:
 def architecture(facts: dict[str, Any]) -> str:
     """amd64 or arm64."""
     return "amd64" if "x86_64" in facts["ProcessorInfo"]["SupportedArchitectures"] else "arm64"
+
+
+# What Fargate sells: vCPU, and GiB from … to … (EKS user guide, "Understand Fargate Pod configuration details").
+_FARGATE = ((0.25, 0.5, 2), (0.5, 1, 4), (1, 2, 8), (2, 4, 16), (4, 8, 30), (8, 16, 60), (16, 32, 120))
+_QUARTER = 0.25  # GiB that Fargate adds for kubelet, kube-proxy and containerd
+
+
+def fargate(cpu: float, memory: float) -> tuple[float, float]:
+    """The vCPU and GiB that Fargate gives (and bills) a Pod: its requests plus 256 MiB, rounded up to a configuration.
+
+    Args:
+        cpu: cores that the Pod requests.
+        memory: GiB that it requests.
+    """
+    memory += _QUARTER
+    for vcpu, least, most in _FARGATE:
+        step = 1.0 if vcpu <= 4 else 4.0 if vcpu == 8 else 8.0
+        if cpu <= vcpu and memory <= most:
+            if vcpu == 0.25:
+                return vcpu, next(one for one in (0.5, 1.0, 2.0) if memory <= one)
+            return vcpu, max(float(least), math.ceil(memory / step) * step)
+    return 16, 120

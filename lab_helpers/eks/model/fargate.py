@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from lab_helpers.clusters import NodeShape
-from lab_helpers.eks import changes, plane
+from lab_helpers.eks import changes, plane, shapes
 from lab_helpers.eks.model import access, clusters, network, versions
 from lab_helpers.eks.model.account import Account, Cluster, new_id, now
 from lab_helpers.eks.model.errors import EksError, in_use, invalid, not_found
@@ -152,9 +152,6 @@ def _matches_any(cluster: Cluster, namespace: str, labels: dict[str, str]) -> st
 
 # -- nodes -------------------------------------------------------------------------------------------------------
 
-_SIZES = [(0.25, 0.5, 2), (0.5, 1, 4), (1, 2, 8), (2, 4, 16), (4, 8, 30), (8, 16, 60), (16, 32, 120)]
-_QUARTER = 0.25  # GiB that Fargate adds for kubelet, kube-proxy and containerd
-
 
 def size(pod: dict[str, Any]) -> tuple[float, float]:
     """The vCPU and GiB that Fargate gives (and bills) a Pod: its requests plus 256 MiB, rounded up to a configuration."""
@@ -163,14 +160,7 @@ def size(pod: dict[str, Any]) -> tuple[float, float]:
         requests = container.get("resources", {}).get("requests", {})
         cpu += _quantity(requests.get("cpu", "0"))
         memory += _quantity(requests.get("memory", "0")) / 2**30
-    memory += _QUARTER
-    for vcpu, least, most in _SIZES:
-        step = 1.0 if vcpu <= 4 else 4.0 if vcpu == 8 else 8.0
-        if cpu <= vcpu and memory <= most:
-            if vcpu == 0.25:
-                return vcpu, next(one for one in (0.5, 1.0, 2.0) if memory <= one)
-            return vcpu, max(float(least), math.ceil(memory / step) * step)
-    return 16, 120
+    return shapes.fargate(cpu, memory)
 
 
 _SUFFIX = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "": 1}
