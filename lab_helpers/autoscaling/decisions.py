@@ -15,10 +15,9 @@ from math import inf
 
 from lab_helpers.autoscaling.expanders import Expansion
 from lab_helpers.autoscaling.options import Group, Options
-from lab_helpers.autoscaling.room import Object, Room, misfit, need, owned_by, pod_name, selects
+from lab_helpers.autoscaling.room import Object, Room, annotation, misfit, need, owned_by, pod_name, selects
 from lab_helpers.views.facts import seconds
 
-PREFIX = "cluster-autoscaler.kubernetes.io/"
 TO_BE_DELETED = "ToBeDeletedByClusterAutoscaler"
 MAX_SIZE = "max node group size reached"
 _NOT_YET = {f"node.kubernetes.io/{what}" for what in ("not-ready", "disk-pressure", "network-unavailable")}
@@ -51,11 +50,6 @@ def expendable(pod: Object, options: Options) -> bool:
     return int(pod["spec"].get("priority") or 0) < options.expendable_pods_priority_cutoff
 
 
-def annotation(item: Object, name: str) -> str:
-    """One of the autoscaler's annotations, or empty."""
-    return str((item["metadata"].get("annotations") or {}).get(PREFIX + name, ""))
-
-
 # -- which of them fit where something is there already? ------------------------------------------------------------------
 
 
@@ -84,8 +78,9 @@ def without_room(pending: Iterable[Object], places: Sequence[Room]) -> list[Obje
     """Pods that fit on no node that is there or booting; the others wait for the scheduler only. Important ones first."""
     left = []
     for pod in sorted(pending, key=lambda pod: -int(pod["spec"].get("priority") or 0)):
-        if place := next((room for room in places if not misfit(pod, room)), None):
-            place.take(pod)
+        size = need(pod)  # to compare it first is quickest: most nodes are full
+        if place := next((room for room in places if room.fits(size) and not misfit(pod, room, size)), None):
+            place.take(pod, size)
         else:
             left.append(pod)
     return left
@@ -124,15 +119,17 @@ def estimate(
     sized.sort(key=lambda entry: -(entry[0][0] / max(1, whole.cpu) + entry[0][1] / max(1, whole.memory)))
     nodes, packed = list[Room](), list[Object]()
     for size, some in [entry for entry in sized if not empty.lacks(entry[0])]:
-        at = 0  # nodes before this one are too full for a Pod of this size, and stay so
+        cpu, memory = size
+        roomy = (room for room in nodes if room.cpu >= cpu and room.memory >= memory and room.places)
+        room = None
         for pod in some:
-            while at < len(nodes) and not nodes[at].fits(size):
-                at += 1
-            if at == len(nodes) and at >= limit:
-                break
-            if at == len(nodes):
-                nodes.append(Room(group.template, empty.pods))
-            nodes[at].take(pod, size)
+            if room is None or not room.fits(size):
+                room = next(roomy, None)  # nodes before it are too full for a Pod of this size, and stay so
+            if room is None:
+                if len(nodes) >= limit:
+                    break
+                nodes.append(room := Room(group.template, empty.pods))
+            room.take(pod, size)
             packed.append(pod)
     return len(nodes), packed
 
@@ -146,12 +143,12 @@ def expansions(
         total: nodes in the cluster, those of no group included.
     """
     found, kinds = list[Expansion](), alike(pods)
-    refused = [Counter[str]() for _ in kinds]
+    refused, sizes = [Counter[str]() for _ in kinds], [need(kind[0]) for kind in kinds]
     for group in groups:
         limit = min(group.maximum - group.size, options.max_nodes_total - total if options.max_nodes_total else inf)
         empty, fitting = fresh(group, daemons), list[list[Object]]()
-        for kind, counts in zip(kinds, refused, strict=True):
-            reasons = misfit(kind[0], empty) if limit > 0 else [MAX_SIZE]  # a full group is not looked at
+        for kind, size, counts in zip(kinds, sizes, refused, strict=True):
+            reasons = misfit(kind[0], empty, size) if limit > 0 else [MAX_SIZE]  # a full group is not looked at
             counts.update(reasons)
             fitting += [] if reasons else [kind]
         nodes, packed = estimate(fitting, group, limit, daemons)

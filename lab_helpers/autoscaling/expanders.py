@@ -43,7 +43,8 @@ def _least_waste(ways: Sequence[Expansion], _: str | None) -> Sequence[Expansion
 def waste(way: Expansion) -> float:
     """The share of CPU that stays idle plus that of memory, of the new nodes' capacity: 0 to 2."""
     room = way.group.template["status"].get("capacity") or way.group.template["status"]["allocatable"]
-    cpu, memory = (sum(need(pod)[kind] for pod in way.pods) for kind in (0, 1))
+    sizes = [need(pod) for pod in way.pods]
+    cpu, memory = sum(cpu for cpu, _ in sizes), sum(memory for _, memory in sizes)
     return 2 - cpu / (quantity(room["cpu"]) * 1000 * way.nodes) - memory / (quantity(room["memory"]) * way.nodes)
 
 
@@ -62,8 +63,9 @@ def _priority(ways: Sequence[Expansion], priorities: str | None) -> Sequence[Exp
 
 
 def _best(ways: Sequence[Expansion], worth: Callable[[Expansion], float]) -> list[Expansion]:
-    most = max((worth(way) for way in ways), default=0.0)
-    return [way for way in ways if worth(way) == most]
+    worths = [worth(way) for way in ways]
+    most = max(worths, default=0.0)
+    return [way for way, its in zip(ways, worths, strict=True) if its == most]
 
 
 EXPANDERS: dict[str, Callable[[Sequence[Expansion], str | None], Sequence[Expansion]]] = {

@@ -15,6 +15,7 @@ Object = dict[str, Any]
 Size = tuple[int, int]
 """Thousandths of a core, bytes."""
 
+PREFIX = "cluster-autoscaler.kubernetes.io/"
 UNSCHEDULABLE = "node(s) were unschedulable"
 TAINTED = "node(s) had untolerated taint(s)"
 UNMATCHED = "node(s) didn't match Pod's node affinity/selector"
@@ -72,6 +73,11 @@ def pod_name(pod: Object) -> str:
     return f"{pod['metadata'].get('namespace', 'default')}/{pod['metadata']['name']}"
 
 
+def annotation(item: Object, name: str) -> str:
+    """One of the autoscaler's annotations, or empty."""
+    return str((item["metadata"].get("annotations") or {}).get(PREFIX + name, ""))
+
+
 def owned_by(pod: Object, *kinds: str) -> bool:
     """Whether its controller is of one of these kinds."""
     return any(o.get("controller") and o["kind"] in kinds for o in pod["metadata"].get("ownerReferences", []))
@@ -82,8 +88,12 @@ def need(pod: Object) -> Size:
     return round(requests(pod, "cpu") * 1000), round(requests(pod, "memory"))
 
 
-def misfit(pod: Object, room: Room) -> list[str]:
-    """Why a Pod cannot go to a node; empty: it can. A node is named under the first filter that it fails."""
+def misfit(pod: Object, room: Room, size: Size | None = None) -> list[str]:
+    """Why a Pod cannot go to a node; empty: it can. A node is named under the first filter that it fails.
+
+    Args:
+        size: the Pod's, from whoever knows it.
+    """
     spec = room.node.get("spec", {})
     if spec.get("unschedulable"):
         return [UNSCHEDULABLE]
@@ -93,7 +103,7 @@ def misfit(pod: Object, room: Room) -> list[str]:
             return [TAINTED]
     if not _wanted(pod["spec"], room.node):
         return [UNMATCHED]
-    return room.lacks(need(pod))
+    return room.lacks(size or need(pod))
 
 
 def _tolerates(toleration: Object, taint: Object) -> bool:

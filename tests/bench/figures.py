@@ -20,7 +20,7 @@ from lab_helpers.clusters.kwok import node
 from lab_helpers.kube import Kube
 from lab_helpers.toolchain import store
 from lab_helpers.views import cluster_map
-from tests.bench import answering, containers, crowd
+from tests.bench import answering, containers, crowd, packing
 
 Row = tuple[str, str, str, bool]
 REPEATS = 5
@@ -212,4 +212,5 @@ def built() -> list[Row]:
 def run() -> list[Row]:
     """Every figure."""
     kind = containers.run() if containers.usable() else ()
-    return [importing(), second_opening(), opening(), thousand_pods(), *answering_pods(), *big_map(), *kind, *built()]
+    clusters = [opening(), thousand_pods(), *answering_pods(), *big_map()]
+    return [importing(), second_opening(), *clusters, *packing.rows(), *kind, *built()]
