@@ -71,10 +71,10 @@ def _switch(text: str) -> bool:
 
 
 def _number(text: str) -> float:
-    """A number, or a duration as Go writes it (`1m30s`), in seconds."""
-    parts = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", text)
+    """A number, or a duration as Go writes it (`1m30s`, `500ms`), in seconds."""
+    parts = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?(?:([\d.]+)ms)?", text)
     if parts and any(parts.groups()):
-        return sum(float(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True))
+        return sum(float(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1, 0.001), strict=True))
     return float(text)
 
 

@@ -81,6 +81,8 @@ class Scaler:
         self._run(command)
         if not self._lab._quiet:
             print(f"$ {upstreams or NAME} {' '.join(words)}")
+            if aws and settings.load().autoscaler:
+                print(f"  (the course's own loop: {upstream.VARIABLE} is for the lab's own cluster)")
             print(f"  (upstream's own times: {', '.join(f'{name} {SHORTENED[name][1]}' for name in times)})" if times else "")
 
     def again(self) -> None:

@@ -167,10 +167,12 @@ def test_it_goes_with_the_cluster(scaler):
     wait_until(lambda: not processes.alive(found), deadline=30, what="its end")
 
 
-def test_for_amazons_groups_the_courses_own_loop_stays(scaler, monkeypatch):
+def test_for_amazons_groups_the_courses_own_loop_stays(scaler, monkeypatch, capsys):
     started = []
     monkeypatch.setattr(scaler, "_run", started.append)
+    scaler._lab._quiet = False
     scaler.start("--cloud-provider=aws", "--cluster-name=shop")
+    assert "the course's own loop: LAB_CLUSTER_AUTOSCALER is for" in capsys.readouterr().out
     assert started[0][1:3] == ["-m", "lab_helpers.autoscaling"] and not scaler.record.exists()
 
 

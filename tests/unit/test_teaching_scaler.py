@@ -109,7 +109,8 @@ def test_flags_are_written_as_upstreams(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("10s", 10.0), ("1m30s", 90.0), ("10m", 600.0), ("1h", 3600.0), ("0.5", 0.5), ("0s", 0.0)]
+    ("text", "seconds"),
+    [("10s", 10.0), ("1m30s", 90.0), ("10m", 600.0), ("1h", 3600.0), ("0.5", 0.5), ("0s", 0.0), ("500ms", 0.5)],
 )
 def test_durations_are_gos_or_seconds(text, seconds):
     from lab_helpers.autoscaling.__main__ import _number
