@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
+
+from lab_helpers.settings import LABS
 
 ENGINE = ("tests/clusters/test_kind.py", "tests/clusters/test_nodeimage.py")
 """Files that compare all that an engine holds, before and after: nothing else may use it meanwhile."""
@@ -23,9 +26,24 @@ def group(nodeid: str) -> str:
     return f"{place} {lab[0]}" if lab else place
 
 
+def minutes(name: str) -> int:
+    """How long a group may take: the engine's longest of all, a lab's as it says itself, other files' less."""
+    lab = LABS / name.rpartition(" ")[2] / "lab.yaml"
+    return 1000 if name == "engine" else yaml.safe_load(lab.read_text())["minutes"] if " " in name else 0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, "workerinput"):  # one worker of several
+        weights = {name: minutes(name) for name in {group(item.nodeid) for item in items}}
+        items.sort(key=lambda item: -weights[group(item.nodeid)])
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False  # by the number of tests; long groups go first instead, or one worker ends late
 
     class Grouped(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:

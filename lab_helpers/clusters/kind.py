@@ -107,10 +107,11 @@ class Kind(Kept):
         """Add the profile's nodes, and what the cluster needs of its own for them."""
         simulated.keep_daemons_away(kube)
         real, fake = simulated.split(cluster.profile.nodes)
-        if real:
-            say(f"joining {len(real)} node{'s' if len(real) > 1 else ''}: {', '.join(shape.name for shape in real)}")
+        if cluster.profile.nodes:  # kind lets Pods run on a control plane that is alone
             control = {"taints": [kwok.taint("node-role.kubernetes.io/control-plane:NoSchedule")]}
             kube.patch("node", f"{cluster.name}-control-plane", {"spec": control})
+        if real:
+            say(f"joining {len(real)} node{'s' if len(real) > 1 else ''}: {', '.join(shape.name for shape in real)}")
             worker.join(self._site(cluster), real, kube)
         if fake:
             say(f"adding {len(fake)} simulated node{'s' if len(fake) > 1 else ''}")
