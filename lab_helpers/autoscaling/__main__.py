@@ -4,7 +4,8 @@ Auto Scaling groups of an EKS cluster, found by their tags through AWS's API, as
 `python -m lab_helpers.autoscaling --cloud-provider aws --cluster-name NAME --node-group-auto-discovery asg:tag=KEY,KEY`.
 
 Node groups of the lab's own cluster: `--cluster NAME --groups groups.yaml`, a file of rows like
-`- {name: small, min: 0, max: 5, boot: 3, cpu: "2", memory: 8Gi, pods: 29, labels: {}, taints: []}`.
+`- {name: small, min: 0, max: 5, boot: 3, cpu: "2", memory: 8Gi, pods: 29, labels: {}, taints: []}`. Their nodes are simulated;
+with `runs: ""` they are what the provider makes of itself: machines on kind.
 """
 
 from __future__ import annotations

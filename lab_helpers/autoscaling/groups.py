@@ -24,10 +24,10 @@ LABEL = "lab.local/node-group"
 
 @dataclass
 class LabGroup:
-    """A group of simulated nodes; see options.Group for what it does.
+    """A group of nodes; see options.Group for what it does.
 
     Attributes:
-        shape: what each of its nodes is like; its name is not used.
+        shape: what each of its nodes is like, and whether it is a machine (`runs`); its name is not used.
         boot: seconds from the request for a node to its being Ready, at least.
         say: told what goes wrong in the background.
     """
@@ -59,7 +59,7 @@ class LabGroup:
         return kwok.node(self._shape(f"{self.name}-template"))
 
     def _shape(self, name: str) -> NodeShape:
-        return replace(self.shape, name=name, runs="nothing", labels={**self.shape.labels, LABEL: self.name})
+        return replace(self.shape, name=name, labels={**self.shape.labels, LABEL: self.name})
 
     def _names(self) -> set[str]:
         return {str(node["metadata"]["name"]) for node in self.kube.list("nodes", labels=f"{LABEL}={self.name}")}
@@ -116,6 +116,6 @@ def rows(file: Path) -> list[dict[str, Any]]:
 
 
 def shape(row: dict[str, Any]) -> NodeShape:
-    """The nodes of a row."""
+    """The nodes of a row: simulated, unless its `runs` says otherwise."""
     about = {key: value for key, value in row.items() if key not in ("min", "max", "boot")}
-    return NodeShape(**{**about, "taints": tuple(row.get("taints", ()))})
+    return NodeShape(**{"runs": "nothing", **about, "taints": tuple(row.get("taints", ()))})

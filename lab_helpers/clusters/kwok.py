@@ -14,7 +14,7 @@ from lab_helpers.kube import Kube, ready
 READY_AGAIN = Path(__file__).parent / "manifests" / "pod-ready-again.yaml"
 """A stage that every KWOK of ours reads beside its others."""
 
-_FAKE = "kwok.x-k8s.io/node"  # KWOK manages just the nodes that carry this annotation with the value `fake`
+FAKE = "kwok.x-k8s.io/node"  # KWOK manages just the nodes that carry this annotation with the value `fake`
 _LEASES = "kube-node-lease"
 _LOST = "lost-machine"
 MARK = "lab.local/machine"
@@ -36,7 +36,7 @@ def node(shape: NodeShape, taints: Iterable[str] = ()) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": shape.name, "labels": labels, "annotations": {_FAKE: "fake", "node.alpha.kubernetes.io/ttl": "0"}},
+        "metadata": {"name": shape.name, "labels": labels, "annotations": {FAKE: "fake", "node.alpha.kubernetes.io/ttl": "0"}},
         "spec": {
             "taints": [taint(text) for text in (*shape.taints, *taints)],
             **({"providerID": shape.provider_id} if shape.provider_id else {}),

@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ import yaml
 
 from lab_helpers import processes, settings
 from lab_helpers.autoscaling import upstream
+from lab_helpers.autoscaling.groups import LABEL
 from lab_helpers.autoscaling.groups import rows as read
+from lab_helpers.clusters import kwok
 from lab_helpers.clusters.ports import free_ports
 from lab_helpers.eks import meter
 from lab_helpers.errors import KubernetesError, LessonError, ProgramError
@@ -208,10 +211,11 @@ class Scaler:
         self._lab._draw(self._picture, until, seconds)
 
     def _picture(self, nodes: list[Object], pods: list[Object], title: str) -> Picture:
-        return packing(nodes, pods, prices=self.prices, coming=self._coming(), title=title)
+        return packing(nodes, pods, prices=self.prices, coming=self._coming(nodes), title=title)
 
-    def _coming(self) -> list[Coming]:
-        """Nodes that were asked for and have not joined, from the status ConfigMap."""
+    def _coming(self, nodes: list[Object]) -> list[Coming]:
+        """Nodes that were asked for and have not joined, from the status ConfigMap, which is a scan older than `nodes`."""
+        there = Counter((node["metadata"].get("labels") or {}).get(LABEL) for node in nodes)
         rows, now, found = {row["name"]: row for row in self._groups}, time.time(), list[Coming]()
         try:
             groups = self.status().get("nodeGroups", []) if self.running else []
@@ -219,7 +223,8 @@ class Scaler:
             groups = []
         for group in groups:
             health = group["health"]
-            missing = health["cloudProviderTarget"] - health["nodeCounts"]["registered"]["total"]
+            registered = max(health["nodeCounts"]["registered"]["total"], there[group["name"]])
+            missing = health["cloudProviderTarget"] - registered
             since = self._since.setdefault(group["name"], [])
             del since[max(0, missing) :]
             since += [now] * (missing - len(since))
@@ -258,15 +263,15 @@ class Scaler:
         recorder = lab._has(lab._recorder)
         recorder.catch_up()
         history = recorder.history()
+        played = kwok.FAKE in ((lab.kube.find("node", node) or {}).get("metadata", {}).get("annotations") or {})
+        kubelet = "kubelet (KWOK plays it)" if played else "kubelet"
         if lane := history.nodes.get(node):
             said = {"NotReady": "has booted and joined: its Node is there", "Ready": "is Ready"}
             for at, state in lane.states:
                 if at >= born and (words := said.pop(state, "")):
-                    steps.append((at, f"{node} {words}", "kubelet (KWOK plays it)"))
+                    steps.append((at, f"{node} {words}", kubelet))
         for pod in history.pods.values():
-            steps += [
-                (at, f"{name} runs", "kubelet (KWOK plays it)") for at, s in pod.states if pod.name == name and s == "Running"
-            ]
+            steps += [(at, f"{name} runs", kubelet) for at, s in pod.states if pod.name == name and s == "Running"]
         return sorted(steps)
 
 
