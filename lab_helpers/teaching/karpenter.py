@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab_helpers import processes, toolchain
-from lab_helpers.autoscaling import karpenter
+from lab_helpers.autoscaling import karpenter, rivals
 from lab_helpers.eks import account, plane, prices
-from lab_helpers.errors import LessonError
+from lab_helpers.errors import KubernetesError, LessonError
 from lab_helpers.teaching import cloud
-from lab_helpers.teaching.shown import Log
-from lab_helpers.views import facts
+from lab_helpers.teaching.shown import Log, Rivals
+from lab_helpers.views import Coming, Picture, facts, packing
 
 if TYPE_CHECKING:
     from lab_helpers.teaching.lab import Lab
@@ -76,6 +76,17 @@ class Karpenter:
         """The last lines of its log as it wrote them: JSON."""
         return Log("\n".join(karpenter.log(self._folder, lines)))
 
+    def said(self, lines: int = 10, about: str = "") -> str:
+        """Karpenter's own events, oldest first: when, about what, why, in its words.
+
+        Args:
+            about: the name, or its beginning, of the object; empty: any.
+        """
+        found = [event for event in self._lab.kube.list("events") if _by_karpenter(event)]
+        mine = [one for one in found if one["involvedObject"]["name"].startswith(about)]
+        mine.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
+        return Log("\n".join(told(event) for event in mine[-lines:]))
+
     def settled(self, deployment: str, namespace: str = "default", *, cpu: float = 0, without: str = "") -> bool:
         """Whether a Deployment's Pods run on machines that are here to stay: nothing is bought, replaced or removed.
 
@@ -102,8 +113,34 @@ class Karpenter:
         return sum(price(node) or 0.0 for node in self._lab.kube.list("nodes"))
 
     def draw(self, until: Callable[[], object] | float | None = None, seconds: float = 90) -> None:
-        """Draw nodes and Pods; with `until` live, as `lab.map`."""
-        self._lab.map(until, seconds)
+        """Draw machines with Pods, empty space and price, and the machines that are ordered; live, as `lab.map`."""
+        self._lab._draw(self._picture, until, seconds)
+
+    def _picture(self, nodes: list[Object], pods: list[Object], title: str) -> Picture:
+        try:
+            claims = self._lab.kube.list("nodeclaims")
+        except KubernetesError:  # the API server is away, or does not know the kind yet
+            claims = []
+        costs = {name: cost for item in (*nodes, *claims) if (cost := price(item)) and (name := item["metadata"]["name"])}
+        return packing(nodes, pods, prices=costs, coming=coming(claims, nodes), title=title)
+
+    def rivals(self, *groups: list[str], nodepool: str = "default", namespace: str = "default") -> Rivals:
+        """What runs now, beside what others would take for the same Pods: the loop of lab 18, Fargate, and a lower bound.
+
+        Only Karpenter's row was measured; the others are worked out.
+
+        Args:
+            groups: for the loop: the instance types of its groups; each list is a row of its own.
+            nodepool: whose instance types the lower bound may choose from.
+        """
+        pods, nodes = self._lab.kube.list("pods", namespace), self._lab.kube.list("nodes")
+        pages = cloud.client("ec2", cloud.QUIET).get_paginator("describe_instance_types").paginate()
+        known = {one.kind: one for one in rivals.offers(row for page in pages for row in page["InstanceTypes"])}
+        pool = rivals.allowed(self._lab.kube.get("nodepool", nodepool), known.values())
+        rows = [rivals.measured("Karpenter", nodes, pods, price, took(pods))]
+        rows += [rivals.loop(f"the loop, {len(some)} group(s)", pods, [known[kind] for kind in some]) for some in groups]
+        rows += [rivals.fargate(pods), rivals.Row("lower bound", "", None, None, rivals.least(pods, pool))]
+        return Rivals(rows)
 
     def interrupt(self, node: str) -> None:
         """AWS wants a spot machine back: the warning that comes two minutes before, sent to Karpenter's queue.
@@ -148,11 +185,42 @@ def condition(item: Object, kind: str) -> bool:
     return any(one["type"] == kind and one["status"] == "True" for one in item.get("status", {}).get("conditions") or [])
 
 
+def _by_karpenter(event: Object) -> bool:
+    return karpenter.NAME in (event.get("reportingComponent"), event.get("source", {}).get("component"))
+
+
+def told(event: Object) -> str:
+    """An event in a line."""
+    at = (event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"])[11:19]
+    about = event["involvedObject"]
+    return f"{at} {about['kind']} {about['name']}: {event['reason']}: {event['message']}"
+
+
+def coming(claims: list[Object], nodes: list[Object]) -> list[Coming]:
+    """Machines that are ordered and are no Node yet, from their NodeClaims."""
+    there = {node["spec"].get("providerID") for node in nodes}
+    found = list[Coming]()
+    for claim in claims:
+        status, meta = claim.get("status") or {}, claim["metadata"]
+        if not meta.get("deletionTimestamp") and (status.get("providerID") or "none yet") not in there:
+            kind = (meta.get("labels") or {}).get("node.kubernetes.io/instance-type", "")
+            cpu = facts.quantity((status.get("capacity") or {}).get("cpu", "0"))
+            found.append(Coming(meta["name"], kind, cpu, facts.seconds(meta["creationTimestamp"])))
+    return found
+
+
 def price(node: Object) -> float | None:
-    """Dollars an hour of a node's machine; None: the table has no price of it."""
+    """Dollars an hour of a node's (or a NodeClaim's) machine; None: the table has no price of it."""
     labels = node["metadata"].get("labels") or {}
     kind, zone = labels.get("node.kubernetes.io/instance-type", ""), labels.get("topology.kubernetes.io/zone", "")
     return prices.spot(kind, zone) if labels.get("karpenter.sh/capacity-type") == "spot" else prices.on_demand(kind)
+
+
+def took(pods: list[Object]) -> float:
+    """Seconds from the first Pod's birth to the last one's being Ready, as far as the API says: whole ones."""
+    born = min(facts.seconds(pod["metadata"]["creationTimestamp"]) for pod in pods)
+    ready = [one for pod in pods for one in pod["status"].get("conditions") or [] if one["type"] == "Ready"]
+    return max(facts.seconds(one["lastTransitionTime"]) for one in ready) - born
 
 
 def warning(instance: str) -> Object:

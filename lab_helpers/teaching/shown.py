@@ -61,3 +61,33 @@ def _words(parameters: dict[str, Any], most: int = 90) -> str:
     shown = {name: held for name, held in parameters.items() if held not in (None, [], {}) and "Token" not in name}
     text = " ".join(", ".join(f"{name}={held}" for name, held in shown.items()).split())
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+class Rivals(list[Any]):
+    """Ways to run the same Pods (see autoscaling.rivals.Row); in a notebook a table."""
+
+    HEADS = ("who chose", "nodes", "CPU requested", "memory requested", "dollars an hour", "a month", "seconds")
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Each way's figures in words."""
+        return [
+            (
+                one.who,
+                one.nodes or "–",
+                "–" if one.cpu is None else f"{one.cpu:.0%}",
+                "–" if one.memory is None else f"{one.memory:.0%}",
+                f"{one.hourly:.3f}",
+                f"{one.hourly * 730:,.0f}",
+                "–" if one.seconds is None else f"{one.seconds:.0f}",
+            )
+            for one in self
+        ]
+
+    def _repr_html_(self) -> str:
+        cell = "<td style='text-align:left'>{}</td>"
+        rows = "".join(f"<tr>{''.join(cell.format(escape(text)) for text in row)}</tr>" for row in self.rows())
+        heads = "".join(f"<th style='text-align:left'>{head}</th>" for head in self.HEADS)
+        return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+    def __repr__(self) -> str:
+        return "\n".join("  ".join(row) for row in (self.HEADS, *self.rows()))

@@ -70,7 +70,7 @@ def packing(
 
     Args:
         nodes, pods: objects as the API lists them.
-        prices: instance type → dollars an hour.
+        prices: instance type → dollars an hour; a node's own name → its price, where that is another one (spot).
         coming: nodes that were asked for and have not joined.
         title: what the picture shows; "Nodes and their Pods" if empty.
         namespace: only its Pods wait below; what nodes hold is always all of it.
@@ -128,15 +128,20 @@ def state(node: Object, now: float) -> str:
     return "cordoned" if node.get("spec", {}).get("unschedulable") else ""
 
 
-def _price(kind: str, prices: Mapping[str, float]) -> str:
-    return f"${prices[kind]:.4g}/h" if kind in prices else "no price known" if kind else ""
+def _cost(name: str, kind: str, prices: Mapping[str, float]) -> float | None:
+    return prices.get(name, prices.get(kind))
+
+
+def _price(name: str, kind: str, prices: Mapping[str, float]) -> str:
+    price = _cost(name, kind, prices)
+    return f"${price:.4g}/h" if price is not None else "no price known" if kind else ""
 
 
 def _about(row: _Row, prices: Mapping[str, float]) -> str:
     there = row.node["metadata"].get("labels") or {}
     spot = " spot" if any(there.get(key, "").lower() == "spot" for key in _SPOT) else ""
     pods = f"{len(row.pods)} of {row.room('pods'):g} Pods" if row.room("pods") else count(len(row.pods), "Pod")
-    return " · ".join(part for part in (f"{row.kind}{spot}", _price(row.kind, prices), pods) if part)
+    return " · ".join(part for part in (f"{row.kind}{spot}", _price(row.name, row.kind, prices), pods) if part)
 
 
 def _node(
@@ -188,7 +193,7 @@ def _coming(canvas: Canvas, one: Coming, y: float, scale: float, prices: Mapping
     canvas.text(2, y + 28, f"asked for {facts.lasting(max(0.0, now - one.since))} ago", size=11)
     canvas.rect(LEFT, y + 2, max(24.0, one.cpu * scale), 18, hollow(ORANGE))
     canvas.text(RIGHT, y + 14, "no Node yet", size=12)
-    said = " · ".join(part for part in (one.kind, _price(one.kind, prices)) if part)
+    said = " · ".join(part for part in (one.kind, _price(one.name, one.kind, prices)) if part)
     canvas.text(RIGHT, y + 28, fit(said, WIDTH - RIGHT - 4, 11), size=11, faint=True)
 
 
@@ -214,8 +219,9 @@ def _summary(
     there, used = sum(row.room("cpu") for row in rows), sum(row.used("cpu") for row in rows)
     said += [f"{used / there:.0%} of CPU requested"] if there else []
     said.append(f"{sum(len(row.pods) for row in rows)} Pods placed, {len(waiting)} waiting")
-    if any(row.kind in prices for row in rows):
-        hourly = sum(prices.get(row.kind, 0.0) for row in rows)
+    costs = [cost for row in rows if (cost := _cost(row.name, row.kind, prices)) is not None]
+    if costs:
+        hourly = sum(costs)
         said.append(f"${hourly:.4g} an hour, ${hourly * MONTH:,.0f} a month")
     return "; ".join(said)
 

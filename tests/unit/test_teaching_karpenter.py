@@ -49,3 +49,35 @@ def test_a_machine_costs_its_price_on_demand_or_on_the_spot_market():
     spot = {"metadata": {"labels": {**labels, "karpenter.sh/capacity-type": "spot"}}}
     assert karpenter.price(spot) == prices.spot("c6a.4xlarge", "us-east-1a") < 0.306
     assert karpenter.price({"metadata": {}}) is None
+
+
+def claim(name, provider="", **meta):
+    status = {"providerID": provider, "capacity": {"cpu": "16"}} if provider else {}
+    labels = {"node.kubernetes.io/instance-type": "c6a.4xlarge"} if provider else {}
+    return {"metadata": {"name": name, "labels": labels, "creationTimestamp": "2026-11-29T02:10:31Z", **meta}, "status": status}
+
+
+def test_a_machine_is_coming_from_its_order_until_its_node_is_there():
+    node = {"metadata": {"name": "ip-1"}, "spec": {"providerID": "aws:///us-east-1a/i-1"}}
+    bare = {"metadata": {"name": "ip-0"}, "spec": {}}
+    claims = [claim("new"), claim("bought", "aws:///us-east-1a/i-2"), claim("here", "aws:///us-east-1a/i-1")]
+    claims.append(claim("going", "aws:///us-east-1a/i-3", deletionTimestamp="2026-11-29T02:11:00Z"))
+    found = karpenter.coming(claims, [node, bare])
+    assert [(one.name, one.kind, one.cpu) for one in found] == [("new", "", 0.0), ("bought", "c6a.4xlarge", 16.0)]
+    assert found[0].since == 1795918231.0
+
+
+def test_pods_took_from_the_first_birth_to_the_last_readiness():
+    def pod(born, ready):
+        condition = {"type": "Ready", "status": "True", "lastTransitionTime": f"2026-11-29T02:10:{ready}Z"}
+        return {"metadata": {"creationTimestamp": f"2026-11-29T02:10:{born}Z"}, "status": {"conditions": [condition]}}
+
+    assert karpenter.took([pod(31, 39), pod(30, 36)]) == 9
+
+
+def test_an_event_is_told_in_a_line():
+    about = {"kind": "Pod", "name": "lost"}
+    event = {"metadata": {"creationTimestamp": "2026-11-29T02:10:31Z"}, "involvedObject": about}
+    event |= {"reason": "FailedScheduling", "message": "no", "lastTimestamp": "2026-11-29T02:12:00Z"}
+    assert karpenter.told(event) == "02:12:00 Pod lost: FailedScheduling: no"
+    assert karpenter.told({**event, "lastTimestamp": None}).startswith("02:10:31 ")

@@ -37,6 +37,15 @@ def test_nodes_pods_and_the_bill_are_said():
     assert "90% of CPU, 50% of memory" in words
 
 
+def test_a_node_may_have_a_price_of_its_own():
+    """A spot machine costs what its zone's market says, not what its type does."""
+    own = Coming("default-1", "m5.2xlarge", 8.0, NOW - 7)
+    picture = packing([typed("a"), typed("b")], [], coming=[own], prices={**PRICES, "b": 0.03, "default-1": 0.111}, now=NOW)
+    words = " ".join(Seen(picture).words)
+    assert "$0.096/h" in words and "$0.03/h" in words and "$0.111/h" in words
+    assert "$0.126 an hour" in picture.alt
+
+
 def test_bars_are_to_scale():
     seen = Seen(packing([typed("a"), typed("b", "m5.2xlarge", "8")], web(1, "a"), prices=PRICES, now=NOW))
     bars = sorted(shape[2] for shape in seen.rects(fill="none") if shape[3] == 18)
