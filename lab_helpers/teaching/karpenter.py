@@ -68,9 +68,11 @@ class Karpenter:
         found = processes.recorded(self._folder).get(karpenter.NAME)
         return found.pid if found and processes.alive(found) else 0
 
-    def log(self, lines: int = 20) -> str:
-        """The last lines of its log, in a form that people read; `raw` has them as they are."""
-        return Log("\n".join(readable(line) for line in karpenter.log(self._folder, lines)))
+    def log(self, lines: int = 20, *words: str) -> str:
+        """The last lines of its log that hold all these words, in a form that people read; `raw` has them as they are."""
+        read = karpenter.log(self._folder, 1000 if words else lines)
+        found = [line for line in read if all(word in line for word in words)]
+        return Log("\n".join(readable(line) for line in found[-lines:]))
 
     def raw(self, lines: int = 20) -> str:
         """The last lines of its log as it wrote them: JSON."""
@@ -83,7 +85,7 @@ class Karpenter:
             about: the name, or its beginning, of the object; empty: any.
         """
         found = [event for event in self._lab.kube.list("events") if _by_karpenter(event)]
-        mine = [one for one in found if one["involvedObject"]["name"].startswith(about)]
+        mine = [one for one in found if one["involvedObject"].get("name", "").startswith(about)]
         mine.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
         return Log("\n".join(told(event) for event in mine[-lines:]))
 
@@ -138,7 +140,7 @@ class Karpenter:
         known = {one.kind: one for one in rivals.offers(row for page in pages for row in page["InstanceTypes"])}
         pool = rivals.allowed(self._lab.kube.get("nodepool", nodepool), known.values())
         rows = [rivals.measured("Karpenter", nodes, pods, price, took(pods))]
-        rows += [rivals.loop(f"the loop, {len(some)} group(s)", pods, [known[kind] for kind in some]) for some in groups]
+        rows += [rivals.loop(f"the loop: {', '.join(some)}", pods, [known[kind] for kind in some]) for some in groups]
         rows += [rivals.fargate(pods), rivals.Row("lower bound", "", None, None, rivals.least(pods, pool))]
         return Rivals(rows)
 
@@ -193,7 +195,7 @@ def told(event: Object) -> str:
     """An event in a line."""
     at = (event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"])[11:19]
     about = event["involvedObject"]
-    return f"{at} {about['kind']} {about['name']}: {event['reason']}: {event['message']}"
+    return f"{at} {about.get('kind', '')} {about.get('name', '')}: {event['reason']}: {event['message']}"
 
 
 def coming(claims: list[Object], nodes: list[Object]) -> list[Coming]:
@@ -246,12 +248,14 @@ def readable(line: str) -> str:
         at, words = said["time"][11:19], said["message"]
     except (ValueError, KeyError, TypeError):
         return line
-    about = ", ".join(f"{key}={_short(value)}" for key, value in said.items() if key not in _LEFT_OUT)
+    about = ", ".join(
+        f"{key}={_short(value, 600 if key == 'error' else 160)}" for key, value in said.items() if key not in _LEFT_OUT
+    )
     mark = "" if said.get("level") in ("INFO", "DEBUG") else f"{said.get('level')} "
     return f"{at} {mark}{words}{f' ({about})' if about else ''}"
 
 
-def _short(value: Any, most: int = 160) -> str:
+def _short(value: Any, most: int) -> str:
     if isinstance(value, dict) and "name" in value:
         value = value["name"]
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
