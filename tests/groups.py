@@ -7,6 +7,7 @@ a node id that pytest makes anew each time it is asked.
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 import yaml
@@ -26,24 +27,25 @@ def group(nodeid: str) -> str:
     return f"{place} {lab[0]}" if lab else place
 
 
-def minutes(name: str) -> int:
-    """How long a group may take: the engine's longest of all, a lab's as it says itself, other files' less."""
-    lab = LABS / name.rpartition(" ")[2] / "lab.yaml"
-    return 1000 if name == "engine" else yaml.safe_load(lab.read_text())["minutes"] if " " in name else 0
+def longest(names: set[str]) -> str:
+    """The group that has to start first, or one worker ends late: the lab that takes the longest, as it says itself."""
+    labs = sorted(name for name in names if " " in name)  # its journey before its notebooks
+    return max(labs, key=lambda name: yaml.safe_load((LABS / name.split()[-1] / "lab.yaml").read_text())["minutes"], default="")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     if hasattr(config, "workerinput"):  # one worker of several
-        weights = {name: minutes(name) for name in {group(item.nodeid) for item in items}}
-        items.sort(key=lambda item: -weights[group(item.nodeid)])
+        sizes = Counter(group(item.nodeid) for item in items)
+        first = longest(set(sizes))
+        items.sort(key=lambda item: (group(item.nodeid) != first, -sizes[group(item.nodeid)], group(item.nodeid)))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadScopeScheduling
 
-    config.option.loadscopereorder = False  # by the number of tests; long groups go first instead, or one worker ends late
+    config.option.loadscopereorder = False  # the items are in order
 
     class Grouped(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
