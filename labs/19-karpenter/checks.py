@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -115,7 +116,7 @@ def taken_back(lab: Lab) -> None:
 # -- not tonight ------------------------------------------------------------------------------------------------------
 
 IMAGES = ("al2023@v20261013", "al2023@v20261110")
-NIGHT = 28  # seconds: Karpenter looks every ten
+NIGHT, LOOKS = 60, 45  # seconds: Karpenter looks every ten, on a busy computer later; it says what it saw, but not always
 
 
 def scene_not_tonight(lab: Lab) -> None:
@@ -143,7 +144,7 @@ def not_tonight(lab: Lab) -> None:
         return all(one["metadata"]["uid"] != pod["metadata"]["uid"] for one in _running(lab, "ledger")) or _marked(lab, home)
 
     def looked() -> bool:
-        return _blocked(lab, home, pod["metadata"]["creationTimestamp"]) or time.monotonic() - began > 25
+        return _blocked(lab, home, pod["metadata"]["creationTimestamp"]) or time.monotonic() - began > LOOKS
 
     _wait(lambda: stopped() or (_marked(lab, old) and looked()), NIGHT if before else 0)
     if stopped():
@@ -172,9 +173,13 @@ def _marked(lab: Lab, name: str) -> bool:
 
 
 def _blocked(lab: Lab, node: str, since: str) -> bool:
-    """Whether Karpenter has said of a node since then that something on it forbids its disruption."""
+    """Whether Karpenter has said of a node since then that a Pod on it forbids its disruption.
+
+    Its other reasons pass by themselves, for instance that the node is meant for a Pod that waits.
+    """
     events = lab.kube.list("events", fields=f"reason=DisruptionBlocked,involvedObject.name={node}")
-    return any((event.get("lastTimestamp") or event["metadata"]["creationTimestamp"]) >= since for event in events)
+    mine = [event for event in events if re.search("do-not-disrupt|pdb", event.get("message", ""), re.I)]
+    return any((event.get("lastTimestamp") or event["metadata"]["creationTimestamp"]) >= since for event in mine)
 
 
 def _image(lab: Lab) -> str:
