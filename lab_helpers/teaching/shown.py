@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows under their heads as HTML; every text is escaped."""
+    head = "".join(f"<th style='text-align:left'>{escape(text)}</th>" for text in heads)
+    cell = "<td style='text-align:left;vertical-align:top'>{}</td>"
+    body = "".join(f"<tr>{''.join(cell.format(escape(str(part))) for part in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 class Health(dict[str, str]):
@@ -47,10 +56,7 @@ class Calls(list[dict[str, Any]]):
         ]
 
     def _repr_html_(self) -> str:
-        cell = "<td style='text-align:left;vertical-align:top'>{}</td>"
-        rows = "".join(f"<tr>{''.join(cell.format(escape(text)) for text in row)}</tr>" for row in self.rows())
-        heads = "".join(f"<th style='text-align:left'>{head}</th>" for head in self._HEADS)
-        return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        return table(self._HEADS, self.rows())
 
     def __repr__(self) -> str:
         return "\n".join("  ".join(row) for row in self.rows()) or "no calls"
@@ -84,10 +90,7 @@ class Rivals(list[Any]):
         ]
 
     def _repr_html_(self) -> str:
-        cell = "<td style='text-align:left'>{}</td>"
-        rows = "".join(f"<tr>{''.join(cell.format(escape(text)) for text in row)}</tr>" for row in self.rows())
-        heads = "".join(f"<th style='text-align:left'>{head}</th>" for head in self.HEADS)
-        return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        return table(self.HEADS, self.rows())
 
     def __repr__(self) -> str:
         return "\n".join("  ".join(row) for row in (self.HEADS, *self.rows()))
