@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import zip_longest
 
 import pytest
 import yaml
@@ -27,18 +28,23 @@ def group(nodeid: str) -> str:
     return f"{place} {lab[0]}" if lab else place
 
 
-def longest(names: set[str]) -> str:
-    """The group that has to start first, or one worker ends late: the lab that takes the longest, as it says itself."""
-    labs = sorted(name for name in names if " " in name)  # its journey before its notebooks
-    return max(labs, key=lambda name: yaml.safe_load((LABS / name.split()[-1] / "lab.yaml").read_text())["minutes"], default="")
+def order(sizes: dict[str, int]) -> list[str]:
+    """In which order groups start: labs before files, and the longest first, or one worker ends late.
+
+    What is played with AWS keeps the processor busy, everything else waits most of the time: so they take turns.
+    """
+    rooms = {name: yaml.safe_load((LABS / name.split()[-1] / "lab.yaml").read_text()) for name in sizes if " " in name}
+    busy, calm = list[str](), list[str]()
+    for name in sorted(sizes, key=lambda name: (name not in rooms, -rooms.get(name, {}).get("minutes", sizes[name]), name)):
+        (busy if rooms.get(name, {}).get("aws") or name.startswith("tests/eks") else calm).append(name)
+    return [name for pair in zip_longest(busy, calm) for name in pair if name]
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     if hasattr(config, "workerinput"):  # one worker of several
-        sizes = Counter(group(item.nodeid) for item in items)
-        first = longest(set(sizes))
-        items.sort(key=lambda item: (group(item.nodeid) != first, -sizes[group(item.nodeid)], group(item.nodeid)))
+        place = {name: number for number, name in enumerate(order(Counter(group(item.nodeid) for item in items)))}
+        items.sort(key=lambda item: place[group(item.nodeid)])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from lab_helpers import processes
+from lab_helpers import processes, toolchain
 from lab_helpers.clusters import kwok, kwokctl, metrics
 from lab_helpers.clusters.health import answers
 from lab_helpers.clusters.ports import free
@@ -146,7 +146,9 @@ class Components:
         """Restart components with other arguments, the API server first; return when all of them answer."""
         for name in changes:
             self.known(name)
-        kwokctl.reconfigure(self.folder, changes)
+        another = "emulated-version" in changes.get("kube-apiserver", {})
+        program = kwokctl.api_server(changes)
+        kwokctl.reconfigure(self.folder, changes, toolchain.ensure([program])[program] if another else None)
         for name in [one for one in self.names if one in changes]:
             say(f"starting {name} again")
             self.end(name)

@@ -50,7 +50,8 @@ class Embedded(Kept):
 
     def programs(self, profile: Profile) -> list[str]:
         wants_metrics = profile.metrics and embedded_nodes.runs_programs(profile)
-        return [*PROGRAMS, *([metrics.NAME] if wants_metrics else [])]
+        more = [kwokctl.api_server(profile.arguments), *([metrics.NAME] if wants_metrics else [])]
+        return list(dict.fromkeys([*PROGRAMS, *more]))
 
     def described(self, profile: Profile) -> tuple[str, str]:
         """`real` and `simulated` of a cluster of this profile."""

@@ -35,6 +35,13 @@ BINARIES = {
 }
 """Option of kwokctl's configuration → program."""
 
+
+def api_server(arguments: Mapping[str, Mapping[str, str | None]]) -> str:
+    """Which program is the API server: that of an older minor where its arguments say that it emulates one."""
+    minor = arguments.get("kube-apiserver", {}).get("emulated-version")
+    return f"kube-apiserver-{minor}" if minor else "kube-apiserver"
+
+
 _FAST_CLIENT = {"kube-api-qps": "500", "kube-api-burst": "1000"}
 
 
@@ -173,6 +180,7 @@ def _configuration(folder: Path, profile: Profile, paths: dict[str, Path], polic
             "kubeAuditPolicy": str(policy),
             "disableQPSLimits": False,
             **{key: str(paths[program]) for key, program in BINARIES.items()},
+            "kubeApiserverBinary": str(paths[api_server(profile.arguments)]),
             **dict(zip(ports, free_ports(len(ports)), strict=True)),
         },
         "componentsPatches": [
@@ -202,14 +210,16 @@ def _components(path: str, _changed: int) -> list[dict[str, Any]]:
     return list(yaml.safe_load(head)["components"])
 
 
-def reconfigure(folder: Path, changes: Mapping[str, Mapping[str, str | None]]) -> None:
-    """Write down other arguments of components: argument → value, or None: it is left out."""
+def reconfigure(folder: Path, changes: Mapping[str, Mapping[str, str | None]], api_server: Path | None = None) -> None:
+    """Write down other arguments of components: argument → value, or None: it is left out; and another API server."""
     path = folder / "kwok.yaml"
     head, mark, rest = path.read_text().partition("\n---\n")
     document = yaml.safe_load(head)
     for entry in document["components"]:
         if wanted := changes.get(entry["name"]):
             entry["args"] = changed(entry["args"], wanted)
+        if api_server and entry["name"] == "kube-apiserver":
+            entry["binary"] = str(api_server)
     new = path.with_suffix(".new")
     new.write_text(yaml.safe_dump(document) + mark.lstrip("\n") + rest if mark else yaml.safe_dump(document))
     new.replace(path)

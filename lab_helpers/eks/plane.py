@@ -4,7 +4,8 @@ New ones are embedded on every machine: the API server asks aws-iam-authenticato
 loopback, where a container of kind does not get.
 
 Its control plane is always of the toolchain's Kubernetes; an older minor is emulated by it (`--emulated-version`): the
-API of that minor, the code of this one.
+API of that minor, the code of this one. What the API server says of itself (GET /version) is that minor with `-lab` behind it,
+since `eksctl upgrade cluster` waits until it does: a program of its own, linked for it.
 """
 
 from __future__ import annotations
@@ -54,6 +55,11 @@ authenticator: Authenticator | None = None
 def newest() -> str:
     """The minor that the lab's own programs are, for instance `1.36`."""
     return ".".join(toolchain.version("kube-apiserver").split(".")[:2])
+
+
+def older() -> tuple[str, ...]:
+    """The API servers of the older minors that the lab can be, newest first."""
+    return tuple(f"kube-apiserver-{minor}" for minor in toolchain.OLDER_MINORS)
 
 
 _PREFIX = "eks-"

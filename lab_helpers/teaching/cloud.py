@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,12 @@ from lab_helpers.teaching import belongings
 from lab_helpers.teaching.lesson import Lesson
 from lab_helpers.teaching.shown import Calls
 
-PROGRAMS = ("kubectl", "eksctl", "aws-iam-authenticator")
+PROGRAMS = ("kubectl", "eksctl", "aws-iam-authenticator", *plane.older())
 
 QUIET = "eks-lab-looks"
 """Part of the user agent of calls that a picture or the meter makes by itself: they are no part of the lesson's log."""
+
+_OF_CLIENTS = re.compile(r"AWS_|https?_proxy$|no_proxy$", re.I)
 
 leave = environment.leave
 
@@ -126,6 +130,15 @@ def client(service_name: str, program: str = "") -> Any:
     Args:
         program: goes into the user agent; see QUIET.
     """
+    words = tuple(sorted((name, value) for name, value in os.environ.items() if _OF_CLIENTS.match(name)))
+    files = [Path(value) for name, value in words if name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")]
+    return _client(service_name, program, words, tuple(path.stat().st_mtime_ns for path in files if path.exists()))
+
+
+@lru_cache(maxsize=64)
+def _client(service_name: str, program: str, *_of: Any) -> Any:
+    # Kept as long as neither the environment nor the files with keys change: to read a service's model takes 0.2 s of the
+    # processor, and checks and the meter ask many times.
     import boto3
     from botocore.config import Config
 

@@ -110,6 +110,7 @@ def _aws(lesson: Lesson, maker: Provider, why: str) -> list[str]:
     rows = [
         f"<p><b>Real</b>: eksctl, the AWS CLI, kubectl, aws-iam-authenticator.{escape(of_clusters)}</p>",
         "<p><b>Simulated</b>: AWS itself is played by a program on this machine. Nothing reaches AWS, and nothing costs. "
+        f"An older Kubernetes is {toolchain.version('kubectl')} that behaves like it. "
         f"{escape('' if lesson.profile else maker.simulated)}</p>",
     ]
     if not lesson.profile:

@@ -5,12 +5,24 @@ Clusters and teaching call `ensure`, `path` and `bin_folder`; whoever shows prog
 
 from __future__ import annotations
 
-from lab_helpers.toolchain.catalog import PROGRAMS, version
+from lab_helpers.toolchain.catalog import OLDER_MINORS, PROGRAMS, version
 from lab_helpers.toolchain.lookup import bin_folder, missing, path, usual
 from lab_helpers.toolchain.prepare import ensure
 from lab_helpers.toolchain.setup_status import SetupStatus
 
-__all__ = ["PROGRAMS", "SetupStatus", "bin_folder", "changes", "ensure", "missing", "path", "status", "usual", "version"]
+__all__ = [
+    "OLDER_MINORS",
+    "PROGRAMS",
+    "SetupStatus",
+    "bin_folder",
+    "changes",
+    "ensure",
+    "missing",
+    "path",
+    "status",
+    "usual",
+    "version",
+]
 
 
 def status() -> SetupStatus:

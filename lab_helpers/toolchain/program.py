@@ -25,6 +25,7 @@ class Family:
             alone. Empty: what is built are packages of the folder's own go.mod.
         files: pairs of a module and a folder in it that are kept beside the programs once they are built, for
             `modules.files`.
+        beside: the name of another family in whose folder this one's go.mod stands: the same sources, linked otherwise.
     """
 
     name: str
@@ -33,10 +34,11 @@ class Family:
     root: Path = HERE
     module: str = ""
     files: tuple[tuple[str, str], ...] = ()
+    beside: str = ""
 
     @property
     def folder(self) -> Path:
-        return self.root / self.name
+        return self.root / (self.beside or self.name)
 
     @property
     def patches(self) -> list[Path]:

@@ -73,6 +73,21 @@ def test_scaling_shows_in_the_cluster(typed, cluster):
     assert "\t3\t" in typed(f"eksctl get nodegroup --cluster {NAME} --region us-east-1")
 
 
+def test_upgraded_by_eksctl_and_what_runs_stays(typed, cluster):
+    """eksctl waits until the API server itself says that it is the new minor."""
+
+    def says() -> str:
+        return json.loads(typed("kubectl version -o json"))["serverVersion"]["gitVersion"]
+
+    assert says() == "v1.34.0-lab"
+    typed("kubectl create configmap kept --from-literal=a=1")
+    said = typed(f"eksctl upgrade cluster --name {NAME} --region us-east-1 --version 1.35 --approve")
+    assert 'cluster "eks-test" control plane has been upgraded to version "1.35"' in said
+    assert says() == "v1.35.0-lab"
+    assert "kept" in typed("kubectl get configmaps")
+    until(lambda: len(nodes(typed)) == 3, deadline=60)
+
+
 def test_deleted_and_nothing_that_costs_is_left(typed, aws, cluster):
     assert "all cluster resources were deleted" in typed(f"eksctl delete cluster --name {NAME} --region us-east-1")
     ec2, stacks = aws.client("ec2"), aws.client("cloudformation")

@@ -118,7 +118,7 @@ def cancelled(update: Update) -> None:
 
 @operation
 def update_cluster_version(account: Account, parameters: Parameters) -> Result:
-    """One minor up, or back by the one that it last went up; the workloads stay. Older minors are emulated by the newest."""
+    """One minor up, or back by the one that it last went up; the workloads stay. The newest minor emulates older ones."""
     name, version = parameters["name"], parameters["version"]
     cluster = clusters.active(account, name)
     kind = _direction(cluster, version)

@@ -9,12 +9,11 @@ from typing import Any
 
 import yaml
 
+from lab_helpers import toolchain
 from lab_helpers.eks import plane
 from lab_helpers.eks.model.account import Account
 from lab_helpers.eks.model.errors import invalid
 from lab_helpers.eks.model.registry import Parameters, Result, operation, pages
-
-_RUNNABLE = 3  # the newest, and two that it emulates
 
 
 @cache
@@ -31,8 +30,7 @@ def minor(version: str) -> int:
 @cache
 def runnable() -> tuple[str, ...]:
     """The minors that the lab's own programs can be, oldest first."""
-    last = minor(plane.newest())
-    return tuple(version for version in table() if last - _RUNNABLE < minor(version) <= last)
+    return tuple(version for version in table() if version in (plane.newest(), *toolchain.OLDER_MINORS))
 
 
 def status(version: str, day: date) -> str:
