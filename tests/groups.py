@@ -29,15 +29,16 @@ def group(nodeid: str) -> str:
 
 
 def order(sizes: dict[str, int]) -> list[str]:
-    """In which order groups start: labs before files, and the longest first, or one worker ends late.
+    """In which order groups start: what uses the engine, labs, other files; the longest first, or one worker ends late.
 
     What is played with AWS keeps the processor busy, everything else waits most of the time: so they take turns.
     """
     rooms = {name: yaml.safe_load((LABS / name.split()[-1] / "lab.yaml").read_text()) for name in sizes if " " in name}
     busy, calm = list[str](), list[str]()
     for name in sorted(sizes, key=lambda name: (name not in rooms, -rooms.get(name, {}).get("minutes", sizes[name]), name)):
-        (busy if rooms.get(name, {}).get("aws") or name.startswith("tests/eks") else calm).append(name)
-    return [name for pair in zip_longest(busy, calm) for name in pair if name]
+        if name != "engine":
+            (busy if rooms.get(name, {}).get("aws") or name.startswith("tests/eks") else calm).append(name)
+    return [*(["engine"] if "engine" in sizes else []), *(name for pair in zip_longest(busy, calm) for name in pair if name)]
 
 
 @pytest.hookimpl(trylast=True)
