@@ -19,6 +19,7 @@ from lab_helpers.toolchain import version
 
 # Arguments that kwokctl sets itself: a patch must replace them. One that it does not set must not: kwokctl drops it.
 _SET_BY_KWOKCTL = {
+    "kube-apiserver": {"service-account-issuer"},
     "kube-controller-manager": {"node-monitor-period", "node-monitor-grace-period"},
     "kwok-controller": {"manage-all-nodes", "node-lease-duration-seconds"},
 }

@@ -75,7 +75,7 @@ def serve_moto(folder: Path) -> None:
         def log_request(self, *arguments: Any) -> None:
             """Nothing: the line would hold presigned tokens."""
 
-    front = Front(DomainDispatcherApplication(create_backend_app), Log(folder), price_list.answer)
+    front = Front(DomainDispatcherApplication(create_backend_app), Log(folder), price_list.answer, model.published)
     (folder / "http.sock").unlink(missing_ok=True)
     server = make_server(f"unix://{folder / 'http.sock'}", 0, front, threaded=True, request_handler=Quiet)
     (folder / "http.sock").chmod(0o600)

@@ -17,7 +17,7 @@ from lab_helpers.settings import writable
 
 _LOOPBACK = "127.0.0.1,localhost,::1"
 _OUTSIDE = "LAB_OUTSIDE"  # what `apply` replaced, for `leave`: the lab's own set-up goes the user's way to the network
-_REPLACED = ("SSL_CERT_FILE", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
+_REPLACED = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 
 
 def variables(folder: Path, port: int, password: str) -> dict[str, str]:
@@ -37,6 +37,7 @@ def variables(folder: Path, port: int, password: str) -> dict[str, str]:
         "AWS_REGION": account.REGION,
         "AWS_DEFAULT_REGION": account.REGION,
         "SSL_CERT_FILE": trusted,  # for programs in Go; nothing else is reached by HTTPS here
+        "CURL_CA_BUNDLE": trusted,
         "HTTPS_PROXY": proxy,
         "https_proxy": proxy,
         "ALL_PROXY": "",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from lab_helpers.eks import answers, callers, changes, sts
+from lab_helpers.eks import answers, callers, changes, sts, web_identity
 from lab_helpers.eks.answers import Answer
 from lab_helpers.eks.callers import Caller
 from lab_helpers.eks.calls import Log
@@ -33,12 +33,17 @@ class Front:
         behind: moto's application.
         log: where calls are written down.
         extra: asked first, for what is the lab's own; None: not its business.
+        published: what a cluster's OIDC issuer has at an address of its; None: nothing.
     """
 
     def __init__(
-        self, behind: Application, log: Log, extra: Callable[[Asked, Caller | None], Answer | None] | None = None
+        self,
+        behind: Application,
+        log: Log,
+        extra: Callable[[Asked, Caller | None], Answer | None] | None = None,
+        published: web_identity.Published = lambda url: None,
     ) -> None:
-        self._behind, self._log, self._extra = behind, log, extra
+        self._behind, self._log, self._extra, self._published = behind, log, extra, published
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         host = str(environ.get("HTTP_HOST", "")).partition(":")[0]
@@ -57,7 +62,11 @@ class Front:
         caller = None
         callers.become(None)
         try:
-            if asked.service == "sts" and asked.name in _UNSIGNED and not asked.credential:
+            if asked.host.startswith(web_identity.HOST):
+                return None, web_identity.document(asked, self._published)
+            if asked.service == "sts" and asked.name == "AssumeRoleWithWebIdentity":
+                web_identity.check(asked, self._published)
+            elif asked.service == "sts" and asked.name in _UNSIGNED and not asked.credential:
                 pass
             else:
                 caller = verify(asked)

@@ -113,14 +113,19 @@ def _kube(kubeconfig: Path) -> Kube:
     return Kube(kubeconfig)
 
 
-def ensure(local: str, name: str, version: str, entries: Mapping[str, Any]) -> Cluster:
-    """The control plane of an EKS cluster, made or mended; returns when it is usable."""
+def ensure(local: str, name: str, version: str, entries: Mapping[str, Any], issuer: str) -> Cluster:
+    """The control plane of an EKS cluster, made or mended; returns when it is usable.
+
+    Args:
+        issuer: the address that stands as `iss` in the tokens of its service accounts.
+    """
     of = maker()
     found = of.get(local)
     if found:
         of.mend(found, lambda line: None)
     else:
         arguments = arguments_for(version)
+        arguments["kube-apiserver"] |= {"service-account-issuer": issuer, "service-account-jwks-uri": f"{issuer}/keys"}
         if authenticator:
             arguments["kube-apiserver"] |= authenticator.prepare(local, name, entries)
         found = of.create(local, Profile(arguments=arguments), lambda line: None)

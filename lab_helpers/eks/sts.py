@@ -39,7 +39,7 @@ def check_role(asked: Asked, caller: Caller) -> None:
         "aws:username": caller.name if not caller.role else "",
     }
     context = {name: value for name, value in context.items() if value}
-    document = _trust_policy(arn)
+    document = trust_policy(arn)
     said = policies.trusts(document, "sts:AssumeRole", caller, context) if document else ""
     own = policies.decide(documents(caller), "sts:AssumeRole", arn, context)
     if own == "deny" or said not in ("allow", "account") or (said == "account" and own != "allow"):
@@ -47,7 +47,8 @@ def check_role(asked: Asked, caller: Caller) -> None:
         raise Refused("AccessDenied", words)
 
 
-def _trust_policy(arn: str) -> Mapping[str, Any]:
+def trust_policy(arn: str) -> Mapping[str, Any]:
+    """Whom a role trusts: its document, empty where there is no such role or none that can be read."""
     role = _role(arn)
     try:
         return dict(json.loads(role.assume_role_policy_document)) if role else {}

@@ -12,7 +12,7 @@ import pytest
 from eks_kit import Aws
 
 from lab_helpers import settings
-from lab_helpers.eks import service
+from lab_helpers.eks import plane, service
 
 CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
 
@@ -26,6 +26,7 @@ def aws() -> Iterator[Aws]:
         yield Aws(folder)
     finally:
         service.clean(settings.load())
+        plane.delete_every(settings.load())  # of a test that failed
         os.environ.clear()
         os.environ.update(before)
         shutil.rmtree(folder, ignore_errors=True)

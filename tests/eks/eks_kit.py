@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab_helpers import clusters, settings
+from lab_helpers import clusters, processes, settings
 from lab_helpers.eks import service
 from lab_helpers.eks.service import Endpoint
 
@@ -35,7 +35,7 @@ class Aws:
         """What a program says that ends with this code."""
         done = subprocess.run(words, env=self.env(**env), capture_output=True, text=True, timeout=180)
         said = done.stdout + done.stderr
-        assert done.returncode == code, said
+        assert done.returncode == code, f"{said}\n-- the endpoint:\n{log(self.endpoint.folder)}"
         return said
 
     def client(self, name: str, key: tuple[str, str] | None = None) -> Any:
@@ -49,6 +49,11 @@ class Aws:
         proxies = {"https": env["HTTPS_PROXY"]}
         config = Config(proxies=proxies, retries={"total_max_attempts": 1}, read_timeout=60)
         return session.client(name, config=config, verify=env["AWS_CA_BUNDLE"])
+
+
+def log(folder: Path) -> str:
+    """The last lines of everything that the endpoint's processes wrote."""
+    return "\n".join(processes.tail(path, 30) for path in sorted((folder / "logs").glob("*.log")))
 
 
 def _keys(folder: Path) -> tuple[str, str]:

@@ -128,7 +128,8 @@ def bring_up(account: Account, name: str, self_managed: bool) -> None:
         return
     try:
         network.attach(account, cluster)
-        made = plane.ensure(cluster.local, name, cluster.version, access.entries(cluster))
+        issuer = cluster.shown["identity"]["oidc"]["issuer"]
+        made = plane.ensure(cluster.local, name, cluster.version, access.entries(cluster), issuer)
         cluster.provider = made.provider
         address, authority = plane.endpoint(made)
         cluster.shown |= {"endpoint": address, "certificateAuthority": {"data": authority}}

@@ -14,6 +14,7 @@ from moto.ec2.models.instances import Instance
 from moto.ec2.models.nat_gateways import NatGateway
 from moto.ec2.models.route_tables import RouteTable
 from moto.ec2.models.subnets import Subnet, SubnetRouteTableAssociation
+from moto.iam.models import OpenIDConnectProvider
 
 _mended = False
 
@@ -37,6 +38,8 @@ def mend() -> None:
     machine.terminate = _with_interfaces(machine.terminate)
     everything: Any = EC2Backend
     everything.__init__ = _with_a_way_out(everything.__init__)
+    provider: Any = OpenIDConnectProvider
+    provider.__init__ = _without_port(provider.__init__)
     gateway, address = (NatGateway, ElasticAddress)  # type: Any, Any
     gateway.delete_from_cloudformation_json = classmethod(_delete_gateway)
     address.delete_from_cloudformation_json = classmethod(_release)
@@ -44,10 +47,12 @@ def mend() -> None:
 
 def stacks() -> None:
     """Import moto's CloudFormation, which takes six seconds of a processor, and mend it."""
-    from moto.cloudformation import responses
+    from moto.cloudformation import models, responses
 
     answers: Any = responses.CloudFormationResponse
     answers.update_termination_protection = _update_termination_protection
+    stack: Any = models.Stack
+    stack.parse_template = staticmethod(_in_pairs(stack.parse_template))
 
 
 def _spread(one_subnet: Callable[..., None]) -> Callable[..., None]:
@@ -166,6 +171,15 @@ def _with_interfaces(terminate: Callable[..., Any]) -> Callable[..., Any]:
     return terminated
 
 
+def _without_port(begin: Callable[..., None]) -> Callable[..., None]:
+    """eksctl names an issuer with `:443`, and looks for the provider without: AWS drops the port, moto does not."""
+
+    def started(self: Any, account_id: str, region_name: str, url: str, *more: Any, **others: Any) -> None:
+        begin(self, account_id, region_name, url.replace(":443/", "/"), *more, **others)
+
+    return started
+
+
 def _delete_gateway(cls: Any, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str) -> None:
     """moto never deletes the NAT gateway of a stack: it would go on costing, and its interface would hold the subnet."""
     backend: Any = ec2_backends[account_id][region_name]
@@ -176,6 +190,20 @@ def _delete_gateway(cls: Any, resource_name: str, cloudformation_json: Any, acco
 def _release(cls: Any, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str) -> None:
     """moto never releases the public addresses of a stack: each would go on costing."""
     ec2_backends[account_id][region_name].release_address(address=resource_name)
+
+
+def _in_pairs(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """eksctl writes `{"Fn::GetAtt": "Role1.Arn"}` for a service account's role: AWS takes that, moto only the pair."""
+
+    def pairs(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {
+                key: value.split(".", 1) if key == "Fn::GetAtt" and isinstance(value, str) else pairs(value)
+                for key, value in part.items()
+            }
+        return [pairs(one) for one in part] if isinstance(part, list) else part
+
+    return lambda template: pairs(parse(template))
 
 
 def _update_termination_protection(self: Any) -> ActionResult:
