@@ -20,7 +20,7 @@ from lab_helpers.clusters.kwok import node
 from lab_helpers.kube import Kube
 from lab_helpers.toolchain import store
 from lab_helpers.views import cluster_map
-from tests.bench import answering, containers, crowd, karpenter, packing
+from tests.bench import answering, containers, crowd, eks, karpenter, packing
 
 Row = tuple[str, str, str, bool]
 REPEATS = 5
@@ -213,4 +213,4 @@ def run() -> list[Row]:
     """Every figure."""
     kind = containers.run() if containers.usable() else ()
     clusters = [opening(), thousand_pods(), *answering_pods(), *big_map()]
-    return [importing(), second_opening(), *clusters, *packing.rows(), *karpenter.rows(), *kind, *built()]
+    return [importing(), second_opening(), *clusters, *packing.rows(), *eks.rows(), *karpenter.rows(), *kind, *built()]
