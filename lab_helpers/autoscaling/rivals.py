@@ -6,6 +6,7 @@ Nothing here buys anything: Pods, nodes, instance types and prices in, figures o
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +17,7 @@ from lab_helpers.autoscaling.options import Options
 from lab_helpers.autoscaling.room import Object, Room, holds, need
 from lab_helpers.clusters import NodeShape, kwok
 from lab_helpers.eks import prices, shapes
+from lab_helpers.views import Machine
 
 _TYPE = "node.kubernetes.io/instance-type"
 _AWS = "karpenter.k8s.aws/instance"
@@ -52,6 +54,7 @@ class Row:
         cpu, memory: the share of what the nodes offer that Pods request; None: there is none to speak of.
         hourly: dollars.
         seconds: from the first Pod's birth to the last one's start; None: it did not happen, it was worked out.
+        machines: each of the nodes, with what is requested of it.
     """
 
     who: str
@@ -60,6 +63,7 @@ class Row:
     memory: float | None
     hourly: float
     seconds: float | None = None
+    machines: tuple[Machine, ...] = ()
 
 
 def offers(rows: Iterable[Mapping[str, Any]]) -> list[Offer]:
@@ -148,7 +152,7 @@ def loop(who: str, pods: Sequence[Object], kinds: Sequence[Offer], expander: str
     Args:
         kinds: the instance types of its groups, one group each, all at zero.
     """
-    left, options = list(pods), Options(expander=(expander,))
+    left, options, rooms = list(pods), Options(expander=(expander,)), list[Room]()
     groups = [_Group(one.kind, one.node) for one in kinds]
     while left:
         ways, _ = decisions.expansions(left, groups, 0, options)
@@ -156,11 +160,22 @@ def loop(who: str, pods: Sequence[Object], kinds: Sequence[Offer], expander: str
         if way is None:
             raise ValueError(f"{len(left)} Pods fit no group of {', '.join(one.kind for one in kinds)}")
         way.group.set_desired(way.group.size + way.nodes)
+        rooms += _packed(way.group.template, way.pods)
         taken = {id(pod) for pod in way.pods}
         left = [pod for pod in left if id(pod) not in taken]
     bought = [(one, group.size) for one, group in zip(kinds, groups, strict=True) if group.size]
-    nodes = [one.node for one, number in bought for _ in range(number)]
-    return _row(who, nodes, pods, sum(one.price * number for one, number in bought))
+    return _row(who, rooms, sum(one.price * number for one, number in bought))
+
+
+def _packed(template: Object, pods: Iterable[Object]) -> list[Room]:
+    """New nodes with these Pods in them, each in the first one with room: as `decisions.estimate` has counted them."""
+    rooms = list[Room]()
+    for pod in pods:
+        room = next((room for room in rooms if room.fits(need(pod))), None)
+        if room is None:
+            rooms.append(room := Room(template))
+        room.take(pod)
+    return rooms
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
@@ -170,7 +185,11 @@ def measured(
     who: str, nodes: Sequence[Object], pods: Sequence[Object], price: Callable[[Object], float | None], seconds: float
 ) -> Row:
     """What is there."""
-    return _row(who, nodes, pods, sum(price(node) or 0.0 for node in nodes), seconds)
+    inside: dict[str, list[Object]] = {}
+    for pod in pods:
+        inside.setdefault(pod["spec"].get("nodeName", ""), []).append(pod)
+    rooms = [Room(node, inside.get(node["metadata"]["name"], [])) for node in nodes]
+    return _row(who, rooms, sum(price(node) or 0.0 for node in nodes), seconds)
 
 
 def fargate(pods: Iterable[Object]) -> Row:
@@ -189,13 +208,18 @@ def fargate(pods: Iterable[Object]) -> Row:
     )
 
 
-def _row(who: str, nodes: Sequence[Object], pods: Sequence[Object], hourly: float, seconds: float | None = None) -> Row:
-    rooms, needs = [Room(node) for node in nodes], [need(pod) for pod in pods]
-    kinds: dict[str, int] = {}
-    for node in nodes:
-        kind = str((node["metadata"].get("labels") or {}).get(_TYPE, "node"))
-        kinds[kind] = kinds.get(kind, 0) + 1
+def _row(who: str, rooms: Sequence[Room], hourly: float, seconds: float | None = None) -> Row:
+    kinds = Counter(_kind(room) for room in rooms)
     said = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
-    cpu = sum(one for one, _ in needs) / max(1, sum(room.cpu for room in rooms))
-    memory = sum(one for _, one in needs) / max(1, sum(room.memory for room in rooms))
-    return Row(who, f"{len(nodes)}: {said}" if nodes else "", cpu, memory, hourly, seconds)
+    machines, wholes = list[Machine](), [Room(room.node) for room in rooms]
+    for room, whole in zip(rooms, wholes, strict=True):
+        cpu, memory = (whole.cpu - room.cpu) / max(1, whole.cpu), (whole.memory - room.memory) / max(1, whole.memory)
+        machines.append(Machine(_kind(room), whole.cpu / 1000, cpu, memory))
+    cpu = sum(whole.cpu - room.cpu for room, whole in zip(rooms, wholes, strict=True)) / max(1, sum(one.cpu for one in wholes))
+    memory = sum(whole.memory - room.memory for room, whole in zip(rooms, wholes, strict=True))
+    memory /= max(1, sum(one.memory for one in wholes))
+    return Row(who, f"{len(rooms)}: {said}" if rooms else "", cpu, memory, hourly, seconds, tuple(machines))
+
+
+def _kind(room: Room) -> str:
+    return str((room.node["metadata"].get("labels") or {}).get(_TYPE, "node"))

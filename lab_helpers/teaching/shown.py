@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from lab_helpers.views import Picture, Purchase, side_by_side
+
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows under their heads as HTML; every text is escaped."""
@@ -70,7 +72,7 @@ def _words(parameters: dict[str, Any], most: int = 90) -> str:
 
 
 class Rivals(list[Any]):
-    """Ways to run the same Pods (see autoscaling.rivals.Row); in a notebook a table."""
+    """Ways to run the same Pods (see autoscaling.rivals.Row); in a notebook a table, and their machines side by side."""
 
     HEADS = ("who chose", "nodes", "CPU requested", "memory requested", "dollars an hour", "a month", "seconds")
 
@@ -90,7 +92,12 @@ class Rivals(list[Any]):
         ]
 
     def _repr_html_(self) -> str:
-        return table(self.HEADS, self.rows())
+        return table(self.HEADS, self.rows()) + self.picture().html
 
     def __repr__(self) -> str:
-        return "\n".join("  ".join(row) for row in (self.HEADS, *self.rows()))
+        return "\n".join(["  ".join(row) for row in (self.HEADS, *self.rows())] + [self.picture().alt])
+
+    def picture(self) -> Picture:
+        """The ways whose machines somebody has to buy, side by side."""
+        bought = [one for one in self if one.machines]
+        return side_by_side([Purchase(one.who, one.machines, one.hourly, one.seconds is not None) for one in bought])

@@ -11,6 +11,7 @@ from lab_helpers.views.live import Live
 from lab_helpers.views.node_fill import node_fill
 from lab_helpers.views.packing import Coming, packing
 from lab_helpers.views.picture import Picture
+from lab_helpers.views.purchases import Machine, Purchase, side_by_side
 from lab_helpers.views.scaling import Sample, scaling
 from lab_helpers.views.scores import scores
 from lab_helpers.views.sequence import sequence
@@ -24,7 +25,9 @@ __all__ = [
     "Coming",
     "History",
     "Live",
+    "Machine",
     "Picture",
+    "Purchase",
     "Sample",
     "answers_over_time",
     "cluster_map",
@@ -34,6 +37,7 @@ __all__ = [
     "scaling",
     "scores",
     "sequence",
+    "side_by_side",
     "spread",
     "timeline",
     "token_path",

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from lab_helpers.views import facts
 from lab_helpers.views.facts import Object
-from lab_helpers.views.palette import FAINT, GREY, HOLLOW, LINE, ORANGE, PINK, SKY, VERMILLION, Owner, owners
-from lab_helpers.views.picture import BACK, MARK, Canvas, Picture, count, fit, hollow, labels, solid, stroke
+from lab_helpers.views.palette import GREY, HOLLOW, LINE, ORANGE, PINK, SKY, VERMILLION, Owner, owners
+from lab_helpers.views.picture import BACK, MARK, Canvas, Picture, count, fit, hatched, hollow, labels, solid, stroke
 from lab_helpers.views.tiles import legend
 
 WIDTH, ROWS, HIGH = 960, 24, 38
@@ -152,7 +152,7 @@ def _node(
     canvas.text(2, y + 14, name, bold=True)
     canvas.text(2, y + 28, said or "Ready", size=11, faint=not said, colour=VERMILLION if said.startswith("NotReady") else "")
     whole = row.room("cpu") * scale
-    _hatched(canvas, LEFT, y + 2, whole, 18)
+    hatched(canvas, LEFT, y + 2, whole, 18)
     edge = {"being drained": stroke(PINK, 2, "4 2"), "cordoned": stroke(ORANGE, 2, "2 2"), "": stroke(LINE, 1)}
     canvas.rect(LEFT, y + 2, whole, 18, edge.get(said, stroke(VERMILLION, 2, "6 3")), MARK)
     x = float(LEFT)
@@ -179,13 +179,6 @@ def _part(
             canvas.letter(x + inside / 2, y + 13, look.letter, look.ink)
     canvas.hint(x, y, max(3.0, inside), 18, f"{pod['metadata']['name']}: {facts.requests(pod, 'cpu'):g} cores, {state}")
     return width
-
-
-def _hatched(canvas: Canvas, x: float, y: float, wide_: float, high: float) -> None:
-    """Empty space: what is paid for and holds nothing."""
-    canvas.rect(x, y, wide_, high, f'fill="{HOLLOW}"', BACK)
-    strokes = "".join(f"M{x + at:.5g} {y + high:.5g}l{high:.5g} {-high:.5g}" for at in range(2, int(wide_ - high), 9))
-    canvas.path(strokes, stroke(FAINT, 0.5), BACK)
 
 
 def _coming(canvas: Canvas, one: Coming, y: float, scale: float, prices: Mapping[str, float], now: float) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from lab_helpers.views.palette import FAINT, INK
+from lab_helpers.views.palette import FAINT, HOLLOW, INK
 
 BACK, BODY, MARK = 0, 1, 2
 """Layers of a canvas: what is drawn in a later one covers the earlier ones. Words are above all of them."""
@@ -180,6 +180,13 @@ def faded(colour: str) -> str:
 def stroke(colour: str, width: float = 1.5, dash: str = "") -> str:
     """A line's look."""
     return f'fill="none" stroke="{colour}" stroke-width="{width:g}"' + (f' stroke-dasharray="{dash}"' if dash else "")
+
+
+def hatched(canvas: Canvas, x: float, y: float, w: float, h: float) -> None:
+    """Empty space: what is paid for and holds nothing."""
+    canvas.rect(x, y, w, h, f'fill="{HOLLOW}"', BACK)
+    strokes = "".join(f"M{x + at:.5g} {y + h:.5g}l{h:.5g} {-h:.5g}" for at in range(2, int(w - h), 9))
+    canvas.path(strokes, stroke(FAINT, 0.5), BACK)
 
 
 def count(number: int, what: str) -> str:

@@ -89,6 +89,9 @@ def test_what_the_loop_buys_holds_all_and_is_never_below_the_bound(seed):
     one, three = rivals.loop("one", pods, among[1:2]), rivals.loop("three", pods, among)
     for row in (one, three):
         assert row.hourly >= rivals.least(pods, among) and 0 < row.cpu <= 1 and 0 < row.memory <= 1 and row.seconds is None
+        assert len(row.machines) == int(row.nodes.partition(":")[0]) and all(0 < one.cpu <= 1 for one in row.machines)
+        used = sum(one.cores * one.cpu for one in row.machines)
+        assert used == pytest.approx(sum(rivals.need(one)[0] for one in pods) / 1000), "every Pod has a place"
     assert one.nodes.startswith(f"{round(one.hourly / 0.3456)}: ") and one.nodes.endswith(" m")
 
 
@@ -129,8 +132,15 @@ def test_fargates_sizes(cpu, gib, sold):
 
 def test_what_is_there_is_priced_by_the_node_and_shown_as_a_table():
     one = offer("c6a.large", 0.0765, "1930m", 3000)
-    row = rivals.measured("Karpenter", [one.node] * 2, [pod(1930, 1500)], lambda node: 0.05, 7.4)
+    two = [{**one.node, "metadata": {**one.node["metadata"], "name": name}} for name in ("first", "second")]
+    placed = pod(1930, 1500)
+    placed["spec"]["nodeName"] = "second"
+    row = rivals.measured("Karpenter", two, [placed], lambda node: 0.05, 7.4)
+    assert [round(machine.cpu, 2) for machine in row.machines] == [0, 1]
     assert (row.nodes, row.cpu, row.memory, row.hourly) == ("2: 2 c6a.large", 0.5, 0.25, 0.1)
     table = Rivals([row, rivals.Row("lower bound", "", None, None, 0.04)])
     assert table.rows()[0] == ("Karpenter", "2: 2 c6a.large", "50%", "25%", "0.100", "73", "7")
     assert table.rows()[1][1:4] == ("–", "–", "–") and "lower bound" in repr(table) and "<td" in table._repr_html_()
+    assert "<svg" in table._repr_html_() and "Karpenter (happened): 2 machines, $0.10 an hour, 50% of CPU requested." in repr(
+        table
+    )
