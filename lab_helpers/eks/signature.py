@@ -9,6 +9,7 @@ import datetime
 import hashlib
 import hmac
 import re
+from functools import cache
 from urllib.parse import quote, unquote
 
 from lab_helpers.eks import callers
@@ -37,7 +38,8 @@ def verify(asked: Asked) -> Caller:
     """The caller who signed the request.
 
     Raises:
-        Refused: unsigned, of an unknown key, wrongly signed, too old or too new, or with credentials that have ended.
+        Refused: unsigned, of an unknown key, wrongly signed, too old or too new, with credentials that have ended, or for a
+            region that is none.
     """
     if not asked.credential:
         raise Refused("MissingAuthenticationToken", "Request is missing Authentication Token")
@@ -50,7 +52,17 @@ def verify(asked: Asked) -> Caller:
     if not hmac.compare_digest(signed.expected(caller.secret), signed.signature):
         raise Refused("SignatureDoesNotMatch", _MISMATCH)
     signed.check_time()
+    if asked.region not in _regions():  # at AWS its host would have no address
+        words = f"Credential should be scoped to a valid region: {asked.region} is none of AWS's."
+        raise Refused("SignatureDoesNotMatch", words)
     return caller
+
+
+@cache
+def _regions() -> frozenset[str]:
+    import botocore.session
+
+    return frozenset(botocore.session.get_session().get_available_regions("ec2"))
 
 
 _MISMATCH = (

@@ -45,7 +45,7 @@ HEAD = "apiVersion: eksctl.io/v1alpha5\nkind: ClusterConfig\n"
             f"{HEAD}metadata: {{name: shop, region: us-east-1}}\nmanagedNodeGroups: [{{name: a, minSize: 3, maxSize: 1}}]\n",
             "cannot use --nodes-min=3 and --nodes-max=1 at the same time",
         ),
-        (f"{HEAD}metadata: {{name: shop, region: mars-1}}\n", "mars-1"),
+        (f"{HEAD}metadata: {{name: shop, region: mars-1}}\n", "mars-1 is none of AWS's"),
     ],
     ids=["no YAML", "a word that is none", "no name", "sizes that contradict", "a region that is none"],
 )

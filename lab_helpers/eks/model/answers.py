@@ -46,9 +46,9 @@ class Answers(EKSResponse):  # type: ignore[misc]
     def _dispatch(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super()._dispatch(*args, **kwargs)
-        except Exception:
+        except Exception as error:
             _log.exception("EKS could not answer")
-            return _plain("InvalidParameterException", "The request could not be read.")
+            return _plain("InvalidParameterException", f"The request could not be read: {error!r}")
 
     def _get_action(self) -> str:
         """The operation's name. moto's router does not know a request that lacks a parameter of its query."""
