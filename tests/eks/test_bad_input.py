@@ -33,22 +33,49 @@ def refused(action) -> str:
 
 
 HEAD = "apiVersion: eksctl.io/v1alpha5\nkind: ClusterConfig\n"
+SHOP = f"{HEAD}metadata: {{name: shop, region: us-east-1}}\n"
+ROLE = "principalARN: arn:aws:iam::111122223333:role/dev"
+VIEW = "policyARN: arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
+SOME = f"{{{VIEW}, accessScope: {{type: namespace}}}}"
+FILES = {
+    "no YAML": ("metadata: [", "loading config file"),
+    "a word that is none": (f"{HEAD}metadata: {{nam: shop, region: us-east-1}}\n", 'unknown field "nam"'),
+    "no name": (f"{HEAD}metadata: {{region: us-east-1}}\n", "metadata.name must be set"),
+    "sizes that contradict": (
+        f"{SHOP}managedNodeGroups: [{{name: a, minSize: 3, maxSize: 1}}]\n",
+        "cannot use --nodes-min=3 and --nodes-max=1 at the same time",
+    ),
+    "a region that is none": (f"{HEAD}metadata: {{name: shop, region: mars-1}}\n", "mars-1 is none of AWS's"),
+    # From here on cases of the field (eksctl#5556, and eksctl's tests of access entries): what the shipped one says.
+    "a version without quotes": (
+        f"{HEAD}metadata: {{name: shop, region: us-east-1, version: 1.30}}\n",
+        "cannot unmarshal number into Go struct field ClusterMeta.metadata.version of type string",
+    ),
+    "a version that is none": (
+        f"{HEAD}metadata: {{name: shop, region: us-east-1, version: '1.99'}}\n",
+        "invalid version, supported values: ",
+    ),
+    "entries beside aws-auth alone": (
+        f"{SHOP}accessConfig: {{authenticationMode: CONFIG_MAP, accessEntries: [{{{ROLE}}}]}}\n",
+        "authenticationMode must be set to either API_AND_CONFIG_MAP or API to use access entries",
+    ),
+    "groups for a node's entry": (
+        f"{SHOP}accessConfig: {{accessEntries: [{{{ROLE}, type: EC2_LINUX, kubernetesGroups: [a]}}]}}\n",
+        "when type is set to EC2_LINUX",
+    ),
+    "a scope without namespaces": (
+        f"{SHOP}accessConfig: {{accessEntries: [{{{ROLE}, accessPolicies: [{SOME}]}}]}}\n",
+        "at least one namespace must be specified",
+    ),
+    "an entry twice": (f"{SHOP}accessConfig: {{accessEntries: [{{{ROLE}}}, {{{ROLE}}}]}}\n", "duplicate access entry"),
+    "service accounts without OIDC": (
+        f"{SHOP}iam: {{withOIDC: false, serviceAccounts: [{{metadata: {{name: s}}}}]}}\n",
+        "iam.withOIDC must be enabled explicitly",
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("metadata: [", "loading config file"),
-        (f"{HEAD}metadata: {{nam: shop, region: us-east-1}}\n", 'unknown field "nam"'),
-        (f"{HEAD}metadata: {{region: us-east-1}}\n", "metadata.name must be set"),
-        (
-            f"{HEAD}metadata: {{name: shop, region: us-east-1}}\nmanagedNodeGroups: [{{name: a, minSize: 3, maxSize: 1}}]\n",
-            "cannot use --nodes-min=3 and --nodes-max=1 at the same time",
-        ),
-        (f"{HEAD}metadata: {{name: shop, region: mars-1}}\n", "mars-1 is none of AWS's"),
-    ],
-    ids=["no YAML", "a word that is none", "no name", "sizes that contradict", "a region that is none"],
-)
+@pytest.mark.parametrize(("text", "words"), FILES.values(), ids=FILES)
 def test_eksctl_says_what_is_wrong_with_a_file_and_makes_nothing(aws, tmp_path, text, words):
     (tmp_path / "shop.yaml").write_text(text)
     path = f"{toolchain.bin_folder(toolchain.ensure(['eksctl']))}:{aws.env()['PATH']}"

@@ -73,6 +73,14 @@ def test_scaling_shows_in_the_cluster(typed, cluster):
     assert "\t3\t" in typed(f"eksctl get nodegroup --cluster {NAME} --region us-east-1")
 
 
+def test_a_key_in_the_wrong_case_is_dropped_without_a_word(typed, cluster, tmp_path):
+    """eksctl#1602: no error, no node group. So checks look for the group, never at the exit code."""
+    text = f"apiVersion: eksctl.io/v1alpha5\nkind: ClusterConfig\nmetadata: {{name: {NAME}, region: us-east-1}}\n"
+    (tmp_path / "group.yaml").write_text(f"{text}managedNodegroups: [{{name: dropped, desiredCapacity: 2}}]\n")
+    assert "no tasks" in typed(f"eksctl create nodegroup -f {tmp_path / 'group.yaml'}")
+    assert "dropped" not in typed(f"eksctl get nodegroup --cluster {NAME} --region us-east-1")
+
+
 def test_upgraded_by_eksctl_and_what_runs_stays(typed, cluster):
     """eksctl waits until the API server itself says that it is the new minor."""
 
