@@ -155,6 +155,34 @@ def test_a_role_that_trusts_enters_as_what_it_is_mapped_to(city):
     assert code != 0 and 'User "dev" cannot list resource "nodes"' in said
 
 
+def test_the_path_of_a_role_counts_for_an_entry_and_not_for_aws_auth(city):
+    """aws-iam-authenticator#268, terraform-aws-eks#2292: what STS says of a session has no path."""
+    carol, iam, eks = city.user("carol"), city.aws.client("iam"), city.aws.client("eks")
+    trust = TRUST % json.dumps({"AWS": carol})
+    role = iam.create_role(RoleName="ops", Path="/sso/eu/", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    for what, value in (("role_arn", role), ("source_profile", "carol")):
+        city.aws.run("aws", "configure", "set", what, value, "--profile", "ops")
+
+    def mapped(arn: str) -> None:
+        roles = json.dumps([{"rolearn": arn, "username": "ops", "groups": ["system:masters"]}])
+        users = json.dumps([{"userarn": carol, "username": "carol", "groups": [arn]}])  # a sign that this map has been read
+        meta = {"name": "aws-auth", "namespace": "kube-system"}
+        city.kube.apply(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"mapUsers": users, "mapRoles": roles}}
+        )
+        until(lambda: arn in city.kubectl("carol", "auth", "whoami")[1], 60)
+
+    before = city.kube.get("configmap", "aws-auth", "kube-system")["data"]
+    mapped(role)
+    assert city.kubectl("ops", "get", "nodes")[0] != 0
+    mapped(role.replace("/sso/eu/", "/"))
+    assert city.kubectl("ops", "get", "nodes")[0] == 0
+    meta = {"name": "aws-auth", "namespace": "kube-system"}
+    city.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": before})
+    eks.create_access_entry(clusterName="city", principalArn=role, kubernetesGroups=["operators"], username="ops")
+    until(lambda: "operators" in city.kubectl("ops", "auth", "whoami")[1], 60)
+
+
 def test_a_wrong_key_is_refused_by_sts(city):
     city.profile("forged", city.keys["alice"][0], "x" * 40)
     # The plugin signs without asking anybody: only the cluster finds out.
