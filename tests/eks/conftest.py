@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from eks_kit import Aws
 
-from lab_helpers import settings
+from lab_helpers import settings, toolchain
 from lab_helpers.eks import plane, service
 
 CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
@@ -30,3 +30,16 @@ def aws() -> Iterator[Aws]:
         os.environ.clear()
         os.environ.update(before)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def typed(aws):
+    """Run a command line as a learner types it, with a kubeconfig of its own; what it says."""
+    os.environ["LAB_PROVIDER"] = "embedded"
+    path = f"{toolchain.bin_folder(['kubectl', 'eksctl', 'aws-iam-authenticator'])}:{aws.env()['PATH']}"
+    environment = {"PATH": path, "KUBECONFIG": str(aws.home / "kubeconfig"), "KUBECACHEDIR": str(aws.home / "cache")}
+
+    def typed(line: str, code: int = 0, **more: str) -> str:
+        return aws.run(*line.split(), code=code, **environment, **more)
+
+    return typed

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 from eks_kit import until
 
-from lab_helpers import toolchain
-
 NAME = "eks-test"
 CREATE = f"eksctl create cluster --name {NAME} --region us-east-1 --nodegroup-name managed-node --node-type t2.micro --nodes 2"
-
-
-@pytest.fixture(scope="module")
-def typed(aws):
-    """Run a command line as a learner types it, with eksctl's own kubeconfig; what it says."""
-    os.environ["LAB_PROVIDER"] = "embedded"
-    path = f"{toolchain.bin_folder(['kubectl', 'eksctl', 'aws-iam-authenticator'])}:{aws.env()['PATH']}"
-    environment = {"PATH": path, "KUBECONFIG": str(aws.home / "kubeconfig"), "KUBECACHEDIR": str(aws.home / "cache")}
-
-    def typed(line: str, code: int = 0) -> str:
-        return aws.run(*line.split(), code=code, **environment)
-
-    return typed
 
 
 @pytest.fixture(scope="module")

@@ -8,23 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lab_helpers import toolchain
-
 CLUSTER = "--cluster eks-oidc --region us-east-1"
 ACCOUNT = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
-
-
-@pytest.fixture(scope="module")
-def typed(aws):
-    """Run a command line as a learner types it; what it says."""
-    os.environ["LAB_PROVIDER"] = "embedded"
-    path = f"{toolchain.bin_folder(['kubectl', 'eksctl', 'aws-iam-authenticator'])}:{aws.env()['PATH']}"
-    environment = {"PATH": path, "KUBECONFIG": str(aws.home / "kubeconfig"), "KUBECACHEDIR": str(aws.home / "cache")}
-
-    def typed(line: str, code: int = 0, **more: str) -> str:
-        return aws.run(*line.split(), code=code, **environment, **more)
-
-    return typed
 
 
 @pytest.fixture(scope="module")
