@@ -144,7 +144,7 @@ def path(lab: Lab, client: str, service: str, answer: str) -> Picture:
     ours = Party(f"Pod {client}", node, asking["status"].get("podIP", ""))
     title = f"One request from {client} to {service}"
     if lab.provider != "kind":
-        listens = urlsplit(os.environ.get("LAB_SERVICE_PROXY", "")).port
+        listens = urlsplit(os.environ.get("http_proxy", "")).port
         sent, arrived = Leg("127.0.0.1", f"127.0.0.1:{listens}"), Leg("127.0.0.1", f"127.0.0.1:{ends[at][1]}")
         proxy = Party("service-proxy", "a process of this machine", f"reads the name: http://{service}")
         return packet_path(ours, proxy, [party for party, _ in ends], at, _both(sent, arrived), title=title)
