@@ -69,7 +69,8 @@ def setup(
     kind = what == "kind" or (everything and engine.info() is not None)
     # Programs of the image too, in one go: what is compiled for one of them serves the others.
     image = ["node image"] if kind and nodeimage.built_here(settings) else []
-    wanted = toolchain.usual(*(["kind", *image] if kind else []), *(["eks", "karpenter"] if everything else []))
+    nodes = ["eks node"] if kind else []
+    wanted = toolchain.usual(*(["kind", *image] if kind else []), *(["eks", "karpenter", *nodes] if everything else []))
     todo = toolchain.missing(wanted)
     for row in diagnose() if not todo else []:
         if not row.ok and row.what in wanted:

@@ -34,6 +34,11 @@ _OLDER = {
 }
 # A module of its own: what nodes need more would change the key of every program of the control plane.
 KUBERNETES_NODE = Family("kubernetes-node", "1.36.3", _kubernetes_flags("1.36.3"))
+# Kubelets of older minors for the same clusters' nodes on kind: none may be newer than its API server.
+_OLDER_NODE = {
+    minor: Family(f"kubernetes-node-{minor}", f"{minor}.0", _kubernetes_flags(f"{minor}.0-lab"), beside="kubernetes-node")
+    for minor in OLDER_MINORS
+}
 ETCD = Family("etcd", "3.6.8")
 KWOK = Family("kwok", "0.8.0")
 METRICS_SERVER = Family("metrics-server", "0.9.0", "-s -w -X k8s.io/client-go/pkg/version.gitVersion=v0.9.0")
@@ -228,6 +233,10 @@ PROGRAMS: dict[str, Program] = {
                 "linux/arm64": "57205a5daf5883873d87b4914e1e00bdd7707acd075714788cfb0fc1f60bc414",
             },
             group="node image",
+        ),
+        *(
+            Program(f"kubelet-{minor}", family, "k8s.io/kubernetes/cmd/kubelet", seconds=12, group="eks node")
+            for minor, family in _OLDER_NODE.items()
         ),
         _kubernetes(
             "kubeadm",

@@ -60,7 +60,7 @@ def candidates(settings: Settings, program: Program) -> list[Path]:
 
     What goes into the node image is never theirs: theirs is made for this machine, not for the image.
     """
-    if program.group == "node image":
+    if program.group in ("node image", "eks node"):
         return []
     places = [str(settings.programs)] if settings.programs else []
     names = [shutil.which(program.name, path=place) for place in [*places, os.environ.get("PATH", "")]]

@@ -70,7 +70,7 @@ class Program:
         seconds: about how long a build takes on two cores, for the estimate of what is left.
         megabytes: about how large the official file is, for the same.
         group: what it is needed for, so that only that prepares it: `kind`, `node image`, `eks`,
-            `karpenter`; empty: every set-up does.
+            `eks node`, `karpenter`; empty: every set-up does.
     """
 
     name: str
