@@ -25,6 +25,7 @@ __all__ = [
     "described",
     "environment",
     "every",
+    "other_kernel",
     "provider",
     "scrubbed",
 ]
@@ -57,6 +58,13 @@ def chosen(settings: Settings) -> tuple[Provider, str]:
         # Pulling or building it takes minutes: the first lab does not wait for that.
         return Embedded(settings), "embedded: Docker answers, but the node image is not here yet (lab setup kind)."
     return Kind(settings), "kind: a Docker engine answers."
+
+
+def other_kernel() -> bool:
+    """Whether the engine's containers run beside another kernel than this process, as Docker Desktop's do."""
+    from lab_helpers.clusters import engine
+
+    return sys.platform != "linux" or "Docker Desktop" in engine.required().system
 
 
 def every(settings: Settings) -> list[Provider]:

@@ -9,10 +9,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from lab_helpers import processes
+from lab_helpers import processes, toolchain
 from lab_helpers.clusters import engine, kindconfig, worker
 from lab_helpers.clusters.provider import COMPONENTS, Cluster, Say, changed, flags
 from lab_helpers.errors import ClusterError, WaitTimeout
@@ -139,15 +140,27 @@ def _back(cluster: Cluster, component: str) -> None:
 def reconfigure(cluster: Cluster, changes: Mapping[str, Mapping[str, str | None]], say: Say) -> None:
     """Restart components with other arguments, the API server first: their static Pods are written anew."""
     for component in [name for name in COMPONENTS if name in changes]:
-        path, wanted = f"/etc/kubernetes/manifests/{component}.yaml", changes[component]
         say(f"starting {component} again")
-        pod = yaml.safe_load(engine.exec(control(cluster), "cat", path))
+        pod = _manifest(cluster, component)
         container = pod["spec"]["containers"][0]
-        container["command"] = changed(container["command"], wanted)
+        container["command"] = changed(container["command"], changes[component])
+        if component == "kube-apiserver" and "emulated-version" in changes[component]:
+            container["command"][0] = _api_server(cluster, changes[component]["emulated-version"])
         text = yaml.safe_dump(pod, sort_keys=False)
         _away(cluster, [component])
         engine.exec(control(cluster), "sh", "-c", f"cat > {_AWAY}/{component}.yaml", input=text)
         start(cluster, component)
+
+
+def _api_server(cluster: Cluster, minor: str | None) -> str:
+    """The program that is the API server of a minor, put into the machine; None: that of the image."""
+    if not minor:
+        return "kube-apiserver"
+    place = f"{kindconfig.LAB}/programs/{minor}/kube-apiserver"
+    program = toolchain.ensure([f"kube-apiserver-{minor}"])[f"kube-apiserver-{minor}"]
+    engine.exec(control(cluster), "sh", "-c", f"mkdir -p {Path(place).parent}")
+    engine.docker("cp", "--follow-link", program, f"{control(cluster)}:{place}", timeout=120)
+    return place
 
 
 def _wait_soon(cluster: Cluster, component: str) -> None:
@@ -235,8 +248,14 @@ def arguments(cluster: Cluster, component: str) -> dict[str, str]:
     """Arguments of a component, as its static Pod says."""
     if component not in COMPONENTS:
         raise ClusterError(f"{component!r} is no component of the control plane.", next_step=f"one of: {', '.join(COMPONENTS)}")
-    pod = Kube(cluster.kubeconfig).get("pod", f"{component}-{control(cluster)}", "kube-system")
-    return flags(pod["spec"]["containers"][0]["command"])
+    return flags(_manifest(cluster, component)["spec"]["containers"][0]["command"])
+
+
+def _manifest(cluster: Cluster, component: str) -> dict[str, Any]:
+    """A component's static Pod, which runs or was taken away."""
+    files = f"/etc/kubernetes/manifests/{component}.yaml {_AWAY}/{component}.yaml"
+    pod: dict[str, Any] = yaml.safe_load(engine.exec(control(cluster), "sh", "-c", f"cat {files} 2>/dev/null || true"))
+    return pod
 
 
 def known(cluster: Cluster, component: str) -> None:

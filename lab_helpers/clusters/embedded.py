@@ -204,6 +204,9 @@ class Embedded(Kept):
     def remove_node(self, cluster: Cluster, name: str) -> None:
         embedded_nodes.remove(self._components(cluster), name)
 
+    def machines(self, cluster: Cluster) -> tuple[str, ...]:
+        return ()
+
     def fail_node(self, cluster: Cluster, name: str) -> None:
         embedded_nodes.fail(self._components(cluster), name)
 

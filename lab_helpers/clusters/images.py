@@ -49,6 +49,7 @@ _ALL = (
     Image(f"{HOST}/load:1.0", "load", "sends requests to a URL"),
     Image(f"{HOST}/crash:1.0", "crash", "ends at once with code 1"),
     Image(f"{HOST}/hungry:1.0", "hungry", "takes memory until it is killed"),
+    Image(f"{HOST}/idle:1.0", "idle", "stands in for a program that AWS alone has", internal=True),
     Image(f"{HOST}/proxy:1.0", "proxy", "the lab's own way into a kind cluster", internal=True),
 )
 

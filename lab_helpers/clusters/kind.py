@@ -14,7 +14,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lab_helpers import processes, toolchain
-from lab_helpers.clusters import controlplane, engine, inventory, kindconfig, kwok, nodeimage, simulated, system, worker
+from lab_helpers.clusters import (
+    controlplane,
+    engine,
+    inventory,
+    kindconfig,
+    kwok,
+    managed,
+    nodeimage,
+    relay,
+    simulated,
+    system,
+    worker,
+)
 from lab_helpers.clusters.ports import free_ports
 from lab_helpers.clusters.provider import Cluster, NodeShape, Profile, Say
 from lab_helpers.clusters.records import Kept, save
@@ -22,6 +34,14 @@ from lab_helpers.errors import ClusterError, LabError
 from lab_helpers.kube import Kube, ready
 from lab_helpers.settings import Settings, writable
 
+_MANAGED_REAL = (
+    "It runs in a container of your Docker engine. So does each node of a managed node group, with a real kubelet and real "
+    "Pods, as long as there are no more of them than this computer has processors, and no more than four."
+)
+_MANAGED_SIMULATED = (
+    "Every other node (more of them, other instances, of Fargate, of Karpenter) is simulated by KWOK: its Pods are shown as "
+    "running, and no container starts. What AWS alone has (aws-node, the CSI drivers) is a container that does nothing."
+)
 PROGRAMS = ("kind", "kubectl", "etcdctl", "etcdutl", "kwok")
 
 
@@ -40,6 +60,10 @@ class Kind(Kept):
 
     def programs(self, profile: Profile) -> list[str]:
         return list(PROGRAMS)
+
+    def described(self, profile: Profile) -> tuple[str, str]:
+        """`real` and `simulated` of a cluster of this profile."""
+        return (_MANAGED_REAL, _MANAGED_SIMULATED) if profile.managed else (self.real, self.simulated)
 
     def names_for(self, lab: str, profile: Profile) -> list[str]:
         # The state folder is in it: containers of two of them stand side by side in one engine.
@@ -86,18 +110,23 @@ class Kind(Kept):
         inside = (kindconfig.ETCD_PORT, *way_in, *profile.ports)
         ports = dict(zip(inside, free_ports(len(inside)), strict=True))
         (folder / "ports.json").write_text(json.dumps(ports))
+        relay.prepare(folder)
         configuration = kindconfig.write(folder, name, profile, ports, nodeimage.patches(image))
         if not engine.exists("network", self.network):
             engine.docker("network", "create", *engine.labels(self.settings.data), self.network)
         command: list[str | Path] = [kind, "create", "cluster", "--name", name, "--image", image, "--config", configuration]
-        command += ["--kubeconfig", cluster.kubeconfig, "--wait", "120s", "--quiet"]
+        # A control plane that is no node never gets ready as one.
+        command += ["--kubeconfig", cluster.kubeconfig, "--wait", "0s" if profile.managed else "120s", "--quiet"]
         processes.run(command, env=self._environment(), timeout=300)
         controlplane.fetch_keys(cluster)
         kube = Kube(cluster.kubeconfig)
         processes.wait_until(
             lambda: kube.find("serviceaccounts", "default"), deadline=60, what=f"Cluster {name}: the default service account"
         )
-        self._populate(cluster, kube, say)
+        if profile.managed:
+            managed.arrange(cluster, kube)
+        else:
+            self._populate(cluster, kube, say)
         own = {"objects": inventory.take(kube), "nodes": inventory.of_nodes(kube)}
         (folder / "inventory.json").write_text(json.dumps(own))
         save(cluster)
@@ -123,7 +152,8 @@ class Kind(Kept):
     def _site(self, cluster: Cluster) -> worker.Site:
         image = engine.docker("inspect", "-f", "{{.Config.Image}}", controlplane.control(cluster)).strip()
         labels = tuple(engine.labels(self.settings.data))
-        return worker.Site(cluster.name, image, self.network, labels, cluster.folder)
+        profile = cluster.profile
+        return worker.Site(cluster.name, image, self.network, labels, cluster.folder, profile.managed, profile.images)
 
     def _environment(self) -> dict[str, str]:
         """kind's environment: its containers get the lab's labels and network; no kubeconfig, no option of the user's."""
@@ -194,6 +224,8 @@ class Kind(Kept):
         control = f"{cluster.name}-control-plane"
         states = worker.states(cluster.name)
         wanted = [control, *(worker.container(cluster.name, shape.name) for shape in simulated.split(cluster.profile.nodes)[0])]
+        if cluster.profile.managed:  # its nodes came later, and each is somebody's instance
+            wanted = list(states)
         if control not in states:
             raise ClusterError(
                 f"The containers of cluster {cluster.name} are gone.", "deleted behind the lab's back?", "lab.reset()"
@@ -203,6 +235,7 @@ class Kind(Kept):
             say(f"starting {len(sleeping)} node container{'s' if len(sleeping) > 1 else ''} again")
             engine.docker("start", *sleeping, timeout=120)
         simulated.mend(cluster)
+        relay.start(cluster)
         controlplane.wait(cluster, say)
         kube = Kube(cluster.kubeconfig)
         for shape in cluster.profile.nodes:
@@ -252,6 +285,10 @@ class Kind(Kept):
         if self._container(cluster, name):
             engine.docker("rm", "--force", "--volumes", worker.container(cluster.name, name), timeout=60)
         shutil.rmtree(cluster.folder / "nodes" / name, ignore_errors=True)
+
+    def machines(self, cluster: Cluster) -> tuple[str, ...]:
+        control = controlplane.control(cluster)
+        return tuple(name.removeprefix(f"{cluster.name}-") for name in worker.states(cluster.name) if name != control)
 
     def fail_node(self, cluster: Cluster, name: str) -> None:
         if self._container(cluster, name):

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from lab_helpers.clusters import relay
 from lab_helpers.clusters.audit_policy import AUDIT_POLICY
 from lab_helpers.clusters.provider import Profile
 
@@ -21,6 +22,10 @@ ETCD_PORT = 2379
 PROXY_PORT = 30999
 """Node port of the proxy that takes a cell's `curl http://web.shop` into the cluster."""
 
+RELAY = "/kind/relay"
+"""Where the sockets lie that lead to this machine's loopback (relay.py)."""
+
+_NOTHING: dict[str, Any] = {"disableDefaultCNI": True, "kubeProxyMode": "none"}
 _SECTIONS = {"kube-apiserver": "apiServer", "kube-controller-manager": "controllerManager", "kube-scheduler": "scheduler"}
 
 
@@ -33,17 +38,17 @@ def write(folder: Path, name: str, profile: Profile, ports: dict[int, int], patc
     """
     policy = folder / "audit-policy.yaml"
     policy.write_text(yaml.safe_dump(AUDIT_POLICY))
-    configuration = {
+    configuration: dict[str, Any] = {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "name": name,
-        "networking": {"apiServerAddress": "127.0.0.1"},
+        "networking": {"apiServerAddress": "127.0.0.1", **(_NOTHING if profile.managed else {})},
         **patches,
-        "kubeadmConfigPatches": [yaml.safe_dump(_cluster_configuration(profile)), *patches.get("kubeadmConfigPatches", [])],
+        "kubeadmConfigPatches": [*_kubeadm(profile), *patches.get("kubeadmConfigPatches", [])],
         "nodes": [
             {
                 "role": "control-plane",
-                "extraMounts": [{"hostPath": str(policy), "containerPath": f"{LAB}/audit-policy.yaml", "readOnly": True}],
+                "extraMounts": _mounts(folder, profile, policy),
                 "extraPortMappings": [
                     {"containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1"}
                     for inside, outside in ports.items()
@@ -54,6 +59,20 @@ def write(folder: Path, name: str, profile: Profile, ports: dict[int, int], patc
     path = folder / "kind.yaml"
     path.write_text(yaml.safe_dump(configuration, sort_keys=False))
     return path
+
+
+def _mounts(folder: Path, profile: Profile, policy: Path) -> list[dict[str, Any]]:
+    """What of this machine the control plane's machine sees."""
+    same = [{"hostPath": file, "containerPath": file, "readOnly": True} for file in profile.files]
+    # The folder, not the sockets in it: a relay that starts again makes new ones.
+    sockets = [{"hostPath": str(relay.folder(folder)), "containerPath": RELAY}] if profile.reaches else []
+    return [{"hostPath": str(policy), "containerPath": f"{LAB}/audit-policy.yaml", "readOnly": True}, *same, *sockets]
+
+
+def _kubeadm(profile: Profile) -> list[str]:
+    """What kubeadm is told besides what kind tells it."""
+    phases = {"kind": "InitConfiguration", "skipPhases": ["preflight", "addon/coredns", "addon/kube-proxy"]}
+    return [yaml.safe_dump(part) for part in (_cluster_configuration(profile), *([phases] if profile.managed else []))]
 
 
 def _cluster_configuration(profile: Profile) -> dict[str, Any]:
@@ -79,6 +98,10 @@ def _cluster_configuration(profile: Profile) -> dict[str, Any]:
     if "etcd" in arguments:
         sections["etcd"] = {"local": {"extraArgs": [{"name": k, "value": str(v)} for k, v in arguments["etcd"].items()]}}
     sections["apiServer"]["extraVolumes"] = [
-        {"name": "lab", "hostPath": LAB, "mountPath": LAB, "pathType": "DirectoryOrCreate"}
+        {"name": "lab", "hostPath": LAB, "mountPath": LAB, "pathType": "DirectoryOrCreate"},
+        *(
+            {"name": f"file-{number}", "hostPath": file, "mountPath": file, "readOnly": True, "pathType": "File"}
+            for number, file in enumerate(profile.files)
+        ),
     ]
     return {"kind": "ClusterConfiguration", **sections}

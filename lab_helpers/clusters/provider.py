@@ -34,6 +34,8 @@ class NodeShape:
             KWOK on embedded). `programs`: they answer (containers on kind, local processes on embedded). `nothing`:
             simulated by KWOK on either.
         provider_id: the node's spec.providerID, for instance `aws:///us-east-1a/i-0abc`; empty: the provider's own.
+        minor: of a real node's kubelet, for instance `1.35`; empty: that of the lab's own programs.
+        status: what a simulated node's status says besides.
     """
 
     name: str
@@ -45,6 +47,7 @@ class NodeShape:
     taints: tuple[str, ...] = ()
     runs: str = ""
     provider_id: str = ""
+    minor: str = ""
     status: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -60,12 +63,21 @@ class Profile:
             On embedded there is nothing to map: its control plane is this machine.
         metrics: whether metrics-server runs, for `kubectl top` and the HorizontalPodAutoscaler. On embedded it needs
             nodes that run programs: nothing else has usage.
+        managed: the control plane is a cloud's: it is no node of the cluster, and nothing runs in the cluster but what is
+            put there, not even a network. On embedded it is so anyway.
+        files: files of this machine that the arguments name; the components find them under the same path.
+        reaches: ports of this machine's 127.0.0.1 that the components reach under the same address, for instance a webhook's.
+        images: names under which real nodes know images of theirs besides: name → one of the node's own, without its tag.
     """
 
     nodes: tuple[NodeShape, ...] = ()
     arguments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     ports: tuple[int, ...] = ()
     metrics: bool = False
+    managed: bool = False
+    files: tuple[str, ...] = ()
+    reaches: tuple[int, ...] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -193,6 +205,10 @@ class Provider(Protocol):
 
     def remove_node(self, cluster: Cluster, name: str) -> None:
         """Take a node away with its machine; its Pods go with it."""
+        ...
+
+    def machines(self, cluster: Cluster) -> tuple[str, ...]:
+        """The nodes that have a machine of their own; the others are simulated."""
         ...
 
     def fail_node(self, cluster: Cluster, name: str) -> None:

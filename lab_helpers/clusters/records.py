@@ -31,8 +31,10 @@ def load(folder: Path, provider: str) -> Cluster | None:
         nodes = tuple(NodeShape(**{**node, "taints": tuple(node["taints"])}) for node in profile["nodes"])
         if fields["provider"] != provider:
             return None
-        ports, metrics = tuple(profile.get("ports", ())), profile.get("metrics", False)
-        made_from = Profile(nodes, profile["arguments"], ports, metrics)
+        more: dict[str, Any] = {key: tuple(profile.get(key, ())) for key in ("ports", "files", "reaches")}
+        more |= {key: profile.get(key, False) for key in ("metrics", "managed")}
+        more["images"] = profile.get("images", {})
+        made_from = Profile(nodes, profile["arguments"], **more)
         return Cluster(folder.name, provider, folder, folder / "kubeconfig.yaml", made_from)
     except (OSError, ValueError, KeyError, TypeError):
         return None

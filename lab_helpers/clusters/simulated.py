@@ -33,7 +33,9 @@ def add(cluster: Cluster, kube: Kube, shapes: Sequence[NodeShape]) -> None:
     running = processes.recorded(cluster.folder).get(_NAME)
     if running is None or not processes.alive(running):
         _launch(cluster)
-    kwok.add(kube, [replace(shape, taints=tuple(dict.fromkeys((*shape.taints, TAINT)))) for shape in shapes])
+    # A cloud's nodes are whatever its account says: all of them take Pods.
+    more = () if cluster.profile.managed else (TAINT,)
+    kwok.add(kube, [replace(shape, taints=tuple(dict.fromkeys((*shape.taints, *more)))) for shape in shapes])
 
 
 def _launch(cluster: Cluster) -> None:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
 
-from lab_helpers.clusters import engine
+from lab_helpers.clusters import cloudnode, engine
 from lab_helpers.clusters.kwok import taint, usable
 from lab_helpers.clusters.provider import NodeShape
 from lab_helpers.errors import ClusterError
@@ -58,6 +58,8 @@ class Site:
         network: the Docker network that the cluster is in.
         labels: options that put the lab's labels on a container.
         folder: the cluster's own, for the files that tell a node its size.
+        managed: whether the control plane is a cloud's: a node has no network until somebody switches it on.
+        images: further names of the nodes' images: name → image without its tag.
     """
 
     cluster: str
@@ -65,6 +67,8 @@ class Site:
     network: str
     labels: tuple[str, ...]
     folder: Path
+    managed: bool = False
+    images: Mapping[str, str] = field(default_factory=dict)
 
 
 def container(cluster: str, node: str) -> str:
@@ -82,7 +86,7 @@ def states(cluster: str) -> dict[str, str]:
 
 
 def join(site: Site, shapes: Sequence[NodeShape], kube: Kube) -> None:
-    """Join nodes, all at once, and return when every one of them is Ready.
+    """Join nodes, all at once, and return when every one of them is Ready; of a managed cluster, when it is registered.
 
     Raises:
         ClusterError: a container could not be run, or its node did not join; says which.
@@ -103,7 +107,7 @@ def join(site: Site, shapes: Sequence[NodeShape], kube: Kube) -> None:
 def _join(site: Site, shape: NodeShape, secret: tuple[str, str], containerd: str, kube: Kube) -> None:
     name = container(site.cluster, shape.name)
     marks = ["--label", f"io.x-k8s.kind.cluster={site.cluster}", "--label", "io.x-k8s.kind.role=worker", *site.labels]
-    size = _size(shape, site.folder / "nodes" / shape.name)
+    size = _size(shape, site.folder / "nodes" / shape.name) + (cloudnode.mounts(site.folder) if site.managed else [])
     where = ["--name", name, "--hostname", shape.name, "--net", site.network]
     engine.docker("run", *where, *marks, *_RUN, *size, site.image)
     try:
@@ -115,6 +119,8 @@ def _join(site: Site, shape: NodeShape, secret: tuple[str, str], containerd: str
         containerd = containerd.replace("SystemdCgroup = true", "SystemdCgroup = false")
     _write(name, "/kind/containerd.toml", containerd)
     engine.exec(name, "sh", "-c", _SAME_CONTAINERD)
+    if site.managed:
+        cloudnode.prepare(name, site.images, shape.minor)
     address = engine.docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name).strip()
     _write(name, "/kind/kubeadm.conf", yaml.safe_dump(_join_configuration(site.cluster, shape, address, secret)))
     _write(name, "/kind/patches/kubeletconfiguration+strategic.yaml", yaml.safe_dump(_kubelet(shape)))
@@ -123,7 +129,8 @@ def _join(site: Site, shape: NodeShape, secret: tuple[str, str], containerd: str
     # By the administrator: a kubelet may not give itself labels of every kind.
     zone = {"topology.kubernetes.io/zone": shape.zone} if shape.zone else {}
     kube.patch("node", shape.name, {"metadata": {"labels": {**zone, **shape.labels}}})
-    kube.wait_for("node", shape.name, usable, deadline=120, what="Ready")
+    if not site.managed:
+        kube.wait_for("node", shape.name, usable, deadline=120, what="Ready")
 
 
 _SAME_CONTAINERD = (

@@ -1,7 +1,7 @@
 """The node image of kind clusters, with everything inside that labs run: nothing is pulled while a lab runs.
 
 Where a registry can be reached it is kind's official image, by digest; elsewhere it is built on this machine. Providers
-call `present`, `built_here`, `ensure` and `patches`; nothing else of this room is for others.
+call `present`, `built_here`, `ensure`, `patches` and `NETWORK`; nothing else of this room is for others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from lab_helpers.settings import Settings, writable
 from lab_helpers.toolchain import catalog
 from lab_helpers.toolchain.setup_status import SetupStatus
 
-__all__ = ["built_here", "ensure", "patches", "present"]
+__all__ = ["NETWORK", "built_here", "ensure", "patches", "present"]
+
+NETWORK = {
+    "agent": parts.FILES / "lab-cni",
+    "unit": parts.FILES / "lab-cni.service",
+    "rights": parts.FILES / "default-cni.yaml",
+}
+"""The network of Pods of the image built here: its program, its unit, and what it may read of the API server."""
 
 _NAME = "lab.local/node"
 
