@@ -113,8 +113,10 @@ def _of_aws(cloud: dict[str, Any], discovery: list[str] | None) -> tuple[Groups,
 
     if not cloud["cluster_name"] or not discovery:
         raise SettingError("--cloud-provider aws needs --cluster-name and --node-group-auto-discovery.")
-    _, cluster, kube = _cluster(plane.local_name(account.REGION, cloud["cluster_name"]))
-    return aws.Discovery(aws.clients(), aws.wanted_tags(discovery)), cluster, kube
+    cluster = plane.of_eks(settings.load(), account.REGION, cloud["cluster_name"])
+    if not cluster:
+        raise SettingError(f"There is no EKS cluster {cloud['cluster_name']!r}.", next_step="aws eks list-clusters")
+    return aws.Discovery(aws.clients(), aws.wanted_tags(discovery)), cluster, Kube(cluster.kubeconfig)
 
 
 def _of_the_lab(cloud: dict[str, Any]) -> tuple[Groups, Cluster, Kube]:

@@ -19,6 +19,7 @@ from typing import Any
 from lab_helpers import processes, toolchain
 from lab_helpers.clusters.ports import free_ports
 from lab_helpers.eks import account, files
+from lab_helpers.eks.plane import Webhook
 from lab_helpers.errors import ClusterError
 
 NAME = "aws-iam-authenticator"
@@ -49,8 +50,8 @@ class Authenticators:
     def __init__(self, endpoint: Path, proxy: str) -> None:
         self._endpoint, self._proxy = endpoint, proxy
 
-    def prepare(self, local: str, name: str, entries: Mapping[str, Any]) -> dict[str, str]:
-        """Make a cluster's files; the API server's arguments that name them. They must be there before it starts."""
+    def prepare(self, local: str, name: str, entries: Mapping[str, Any]) -> Webhook:
+        """Make a cluster's files. They must be there before its API server starts."""
         here = folder(self._endpoint, local)
         shutil.rmtree(here, ignore_errors=True)
         here.mkdir(parents=True, mode=0o700)
@@ -72,10 +73,9 @@ class Authenticators:
         hook = here / "aws-iam-authenticator.kubeconfig"
         files.write(here / "webhook.kubeconfig", hook.read_text().replace(":21362", f":{port}"))
         hook.unlink()
-        return {
-            "authentication-token-webhook-config-file": str(here / "webhook.kubeconfig"),
-            "authentication-token-webhook-cache-ttl": _CACHE,
-        }
+        file = str(here / "webhook.kubeconfig")
+        arguments = {"authentication-token-webhook-config-file": file, "authentication-token-webhook-cache-ttl": _CACHE}
+        return Webhook(arguments, (file,), port)
 
     def start(self, local: str, kubeconfig: Path) -> None:
         """Run a cluster's authenticator; it runs already: nothing.

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from lab_helpers import clusters
-from lab_helpers.clusters import Cluster, Profile, Provider
+from lab_helpers.clusters import Cluster, Provider
 from lab_helpers.eks import authenticator, calls, environment, plane, service
 from lab_helpers.errors import ClusterError
 from lab_helpers.settings import Settings, writable
@@ -22,7 +22,7 @@ from lab_helpers.teaching import belongings
 from lab_helpers.teaching.lesson import Lesson
 from lab_helpers.teaching.shown import Calls
 
-PROGRAMS = ("kubectl", "eksctl", "aws-iam-authenticator", *plane.older())
+PROGRAMS = ("kubectl", "eksctl", "aws-iam-authenticator")
 
 QUIET = "eks-lab-looks"
 """Part of the user agent of calls that a picture or the meter makes by itself: they are no part of the lesson's log."""
@@ -33,16 +33,14 @@ leave = environment.leave
 
 
 def provider(settings: Settings, room: Lesson) -> tuple[Provider, str]:
-    """Who makes a lab's clusters, and in a sentence why. A lab with AWS has EKS's, which are embedded ones (`eks/plane.py`)."""
-    if room.aws:
-        return plane.maker(), "embedded: EKS's control planes run as local processes, also where Docker answers."
-    return clusters.chosen(settings)
+    """Who makes a lab's clusters, and in a sentence why."""
+    return plane.chosen(settings) if room.aws else clusters.chosen(settings)
 
 
 def programs(room: Lesson, maker: Provider) -> list[str]:
     """Every program that a lab needs, each once: of its cluster, of those that it will make by EKS, and its own."""
     cluster = maker.programs(room.profile) if room.profile else []
-    eks = [*maker.programs(Profile()), *PROGRAMS] if room.aws else []
+    eks = [*plane.programs(maker), *PROGRAMS] if room.aws else []
     return list(dict.fromkeys([*cluster, *eks, *room.programs]))
 
 
@@ -152,11 +150,14 @@ def cluster(settings: Settings, name: str, region: str = "us-east-1") -> Cluster
     Raises:
         ClusterError: there is none.
     """
-    local = plane.local_name(region, name)
-    for maker in clusters.every(settings):
-        if found := maker.get(local):
-            return found
+    if found := plane.of_eks(settings, region, name):
+        return found
     raise ClusterError(f"There is no EKS cluster {name!r}.", next_step="aws eks list-clusters shows what there is")
+
+
+def maker(cluster: Cluster) -> Provider:
+    """Who made an EKS cluster's control plane."""
+    return plane.maker(cluster.provider)
 
 
 def log(settings: Settings, local: str) -> Path:

@@ -169,9 +169,9 @@ class Karpenter:
 
     def _cluster(self) -> str:
         """The EKS name of the cluster that the lab looks at."""
-        local = self._lab.cluster.name
+        local, provider = self._lab.cluster.name, self._lab.cluster.provider
         for name in cloud.client("eks", cloud.QUIET).list_clusters()["clusters"]:
-            if plane.local_name(account.REGION, name) == local:
+            if plane.local_name(account.REGION, name, provider) == local:
                 return str(name)
         raise LessonError(f"{local} is no EKS cluster: Karpenter for AWS needs one.", next_step='lab.use("NAME") looks at one')
 

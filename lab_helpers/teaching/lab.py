@@ -111,7 +111,9 @@ class Lab:
     def use(self, name: str) -> None:
         """Look at an EKS cluster from now on: its API, its pictures, its logs are those of this lab."""
         self.leave()
-        self.inhabit(cloud.cluster(settings.load(), name))
+        found = cloud.cluster(settings.load(), name)
+        self._maker, self.provider = cloud.maker(found), found.provider  # who made it when it was ordered
+        self.inhabit(found)
         self.record()
 
     def calls(self, *names: str, last: float | None = None) -> Calls:

@@ -106,12 +106,15 @@ def banner(lesson: Lesson, maker: Provider, done: int, stopped: list[str], why: 
 
 def _aws(lesson: Lesson, maker: Provider, why: str) -> list[str]:
     """The banner's rows about AWS, and about the clusters that will be made by it."""
-    of_clusters = "" if lesson.profile else f" Each cluster's control plane is real too. {maker.real}"
+    from lab_helpers.clusters import Profile, described
+
+    real, simulated = described(maker, Profile(managed=True))
+    of_clusters = "" if lesson.profile else f" Each cluster's control plane is real too. {real}"
     rows = [
         f"<p><b>Real</b>: eksctl, the AWS CLI, kubectl, aws-iam-authenticator.{escape(of_clusters)}</p>",
         "<p><b>Simulated</b>: AWS itself is played by a program on this machine. Nothing reaches AWS, and nothing costs. "
         f"An older Kubernetes is {toolchain.version('kubectl')} that behaves like it. "
-        f"{escape('' if lesson.profile else maker.simulated)}</p>",
+        f"{escape('' if lesson.profile else simulated)}</p>",
     ]
     if not lesson.profile:
         rows.insert(0, f"<p><b>Clusters are made by</b> {escape(why)}</p>")

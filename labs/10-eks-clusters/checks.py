@@ -305,7 +305,7 @@ def _look(lab: Lab) -> None:
         here = lab.cluster.name
     except LabError:
         here = ""
-    if here != f"eks-{CLUSTER}":
+    if not here.startswith(f"eks-{CLUSTER}"):
         if CLUSTER not in lab.aws("eks").list_clusters()["clusters"]:
             raise CheckFailed(f"There is no cluster {CLUSTER}.", next_step="set the scene again: it makes it anew")
         lab.use(CLUSTER)

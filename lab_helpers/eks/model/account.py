@@ -74,7 +74,7 @@ class Cluster:
     Attributes:
         shown: what DescribeCluster answers.
         local: its name among the lab's clusters.
-        provider: who made it there; empty while nobody has.
+        provider: who makes it there.
         creator: ARN of the principal that made it.
         nodes: Kubernetes node → instance id, of every node that the lab has put there.
         fargate_nodes: Kubernetes node → `namespace/pod` of its only Pod.
@@ -84,7 +84,7 @@ class Cluster:
 
     shown: Shown
     local: str
-    provider: str = ""
+    provider: str
     creator: str = ""
     nodegroups: dict[str, Nodegroup] = field(default_factory=dict)
     fargate: dict[str, Shown] = field(default_factory=dict)

@@ -7,9 +7,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from lab_helpers import settings
 from lab_helpers.eks import plane
 from lab_helpers.eks.model import access, network, nodes, versions
 from lab_helpers.eks.model.account import Account, Cluster, new_id, now
+from lab_helpers.eks.model.addons import catalog
 from lab_helpers.eks.model.errors import EksError, in_use, invalid, refused
 from lab_helpers.eks.model.jobs import job, start
 from lab_helpers.eks.model.registry import Parameters, Result, operation, pages
@@ -64,7 +66,9 @@ def create(account: Account, wanted: Parameters, wait: bool = False) -> Cluster:
     entry = access.settings(wanted.get("accessConfig") or {}, name)
     if "resourcesVpcConfig" not in wanted:
         raise invalid("resourcesVpcConfig can not be null.", clusterName=name)
-    cluster = Cluster(_shown(account, wanted, version, entry), plane.local_name(account.region_name, name))
+    provider = plane.chosen(settings.load())[0].name
+    local = plane.local_name(account.region_name, name, provider)
+    cluster = Cluster(_shown(account, wanted, version, entry), local, provider)
     account.clusters[name] = cluster
     if entry["bootstrapClusterCreatorAdminPermissions"]:
         access.creator(account, cluster)
@@ -129,8 +133,8 @@ def bring_up(account: Account, name: str, self_managed: bool) -> None:
     try:
         network.attach(account, cluster)
         issuer = cluster.shown["identity"]["oidc"]["issuer"]
-        made = plane.ensure(cluster.local, name, cluster.version, access.entries(cluster), issuer)
-        cluster.provider = made.provider
+        entries, images = access.entries(cluster), catalog.images(account.region_name)
+        made = plane.ensure(cluster.local, cluster.provider, name, cluster.version, entries, issuer, images)
         address, authority = plane.endpoint(made)
         cluster.shown |= {"endpoint": address, "certificateAuthority": {"data": authority}}
         access.apply(cluster)

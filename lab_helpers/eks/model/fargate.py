@@ -218,7 +218,7 @@ def _serve(account: Account, cluster: Cluster, there: Any, kube: Any, pod: dict[
         zone=subnet.availability_zone,
         labels=labels,
         taints=("eks.amazonaws.com/compute-type=fargate:NoSchedule",),
-        runs="nothing" if there.provider == "kind" else "",
+        runs="nothing",
         provider_id=f"aws:///{subnet.availability_zone}/{meta['uid'][:10]}-{new_id().replace('-', '')}/{node}",
         status={
             "capacity": capacity,

@@ -20,7 +20,7 @@ from moto.eks.models import eks_backends
 
 from lab_helpers.clusters import NodeShape
 from lab_helpers.eks import changes, plane
-from lab_helpers.eks.model import bootstrap, instances, pod_network, self_managed, versions
+from lab_helpers.eks.model import bootstrap, instances, machines, pod_network, self_managed, versions
 from lab_helpers.eks.model.account import Account, Cluster, Nodegroup
 from lab_helpers.errors import KubernetesError, LabError
 from lab_helpers.kube import Kube
@@ -80,7 +80,11 @@ def sync(account: Account, cluster: Cluster) -> None:
         gone = [node for node, number in cluster.nodes.items() if node not in now or now[node][0].id != number]
         new = [node for node in now if node not in cluster.nodes or node in gone]
         _together(lambda node: _remove(there, cluster, node), gone)
-        _together(lambda node: _add(account, there, cluster, node, *now[node]), new)
+        with machines.room(cluster, [node for node in new if now[node][1]]) as real:
+            # Machines first: on a simulated node CoreDNS would answer nobody.
+            _together(lambda node: _add(account, there, cluster, node, *now[node], machine=True), real)
+            rest = [node for node in new if node not in real]
+            _together(lambda node: _add(account, there, cluster, node, *now[node]), rest)
     if gone or new:
         changes.changed()
 
@@ -95,12 +99,16 @@ def _together(work: Callable[[str], None], nodes: Iterable[str]) -> None:
 
 def _remove(there: Any, cluster: Cluster, node: str) -> None:
     plane.remove_node(there, node)
+    machines.forget(cluster, node)
     cluster.nodes.pop(node, None)
 
 
-def _add(account: Account, there: Any, cluster: Cluster, node: str, instance: Any, group: Nodegroup | None) -> None:
+def _add(
+    account: Account, there: Any, cluster: Cluster, node: str, instance: Any, group: Nodegroup | None, machine: bool = False
+) -> None:
+    made = shape(account, cluster, instance, group)
     try:
-        pod_network.add_node(cluster, there, shape(account, cluster, instance, group))
+        pod_network.add_node(cluster, there, replace(made, runs="") if machine else made)
     except KubernetesError as error:
         if error.status != 409:  # it is there already: the state that was loaded is older than the cluster
             raise
@@ -141,6 +149,8 @@ def shape(account: Account, cluster: Cluster, instance: Any, group: Nodegroup | 
         zone=zone,
         labels={**everywhere, **labels},
         taints=taints,
+        runs="nothing",
+        minor="" if version == plane.newest() else version,
         provider_id=f"aws:///{zone}/{instance.id}",
         status=_status(instance, facts, version),
     )

@@ -4,7 +4,7 @@ As at work: a node that joins gets Ready when its `aws-node` has written the net
 where kube-proxy's rules lead it to the API server. Each new Pod gets its address from the `aws-node` of its node. What runs
 already goes on.
 
-Only on the embedded provider, where KWOK would play every node and Pod at once; it leaves alone what carries its mark. On Pods
+KWOK would play every simulated node and its Pods at once; it leaves alone what carries its mark. On Pods
 a MutatingAdmissionPolicy puts the mark while an add-on is missing (API of 1.36; an older minor shows it on new nodes alone).
 A cluster that never had `aws-node` is left alone: it may have another plugin.
 """
@@ -22,11 +22,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lab_helpers.clusters import NodeShape
-from lab_helpers.clusters.kwok import MARK
+from lab_helpers.clusters.kwok import FAKE, MARK
 from lab_helpers.eks import plane
-from lab_helpers.eks.model import events
+from lab_helpers.eks.model import events, machines
 from lab_helpers.eks.model.account import Account, Cluster
-from lab_helpers.errors import ClusterError, KubernetesError
+from lab_helpers.errors import ClusterError, KubernetesError, LabError
 from lab_helpers.kube import Kube, ready
 
 Object = dict[str, Any]
@@ -58,9 +58,13 @@ _trouble: dict[str, float] = {}  # cluster → when something was missing or wai
 
 def look(account: Account, cluster: Cluster) -> None:
     """Hold what waits for a missing add-on, and let go what waits no more."""
-    if cluster.provider == "embedded":
-        with _locks[cluster.local]:
-            _look(cluster)
+    look_again(cluster)
+
+
+def look_again(cluster: Cluster) -> None:
+    """The same, for whoever waits for what it does."""
+    with _locks[cluster.local]:
+        _look(cluster)
 
 
 @contextmanager
@@ -82,12 +86,17 @@ def _look(cluster: Cluster) -> None:
     cluster.network = cluster.network or CNI in there
     missing = {CNI, PROXY} - {name for name in there if (cluster.local, name) not in going}
     last = _trouble.setdefault(cluster.local, time.monotonic())
+    real = machines.names(cluster, kube)
+    if real:
+        system = kube.list("pods", "kube-system")
+        on = {name: _nodes_with(name, system) if name in there else set() for name in (CNI, PROXY)}
+        machines.switch(cluster, real, on[CNI], on[PROXY])
     if not cluster.network or (not missing and time.monotonic() - last > _SURE):
         return
     _policy(kube, missing)
     nodes = [node for node in kube.list("nodes") if _marked(node)]
     pods = kube.list("pods")
-    held = [pod for pod in pods if _marked(pod)]
+    held = [pod for pod in pods if _marked(pod) and pod["spec"].get("nodeName") not in real]
     running = {name: _nodes_with(name, pods) for name in (CNI, PROXY)}
     for node in nodes:
         if node["metadata"]["name"] in running[CNI]:
@@ -124,9 +133,22 @@ def _nodes_with(name: str, pods: list[Object]) -> set[str]:
 
 
 def add_node(cluster: Cluster, there: Any, shape: NodeShape) -> None:
-    """Add a node; return when it is Ready, or where no `aws-node` comes to it, when it is seen that it is not."""
+    """Add a node; return when it is Ready, or where no `aws-node` comes to it, when it is seen that it is not.
+
+    Args:
+        shape: what `runs` there: nothing (it is simulated), or what a machine of this computer runs.
+    """
     kube = plane.kube(cluster.local, cluster.provider)
-    if cluster.provider != "embedded" or not cluster.network or _comes(_daemons(kube), shape.labels):
+    if not shape.runs:
+        try:
+            plane.add_node(there, shape)
+            if _comes(_daemons(kube), shape.labels):
+                machines.until_ready(kube, shape.name, lambda: look_again(cluster))
+        except LabError:  # half a machine must not stand in the way of the next try
+            plane.remove_node(there, shape.name)
+            raise
+        return
+    if not cluster.network or _comes(_daemons(kube), shape.labels):
         plane.add_node(there, shape)
         return
     plane.add_node(there, replace(shape, taints=(*shape.taints, _JOINING)))
@@ -174,13 +196,18 @@ def require(cluster: Cluster, names: set[str]) -> None:
     Raises:
         ClusterError: one still does; EKS has a patience of more than half an hour.
     """
-    if not cluster.network or cluster.provider != "embedded":
+    if not cluster.network:
         return
     kube, end = plane.kube(cluster.local, cluster.provider), time.monotonic() + _PATIENCE
-    while waiting := sorted(names & {node["metadata"]["name"] for node in kube.list("nodes") if _marked(node)}):
+    while waiting := sorted(names & {node["metadata"]["name"] for node in kube.list("nodes") if _waits_for_it(node)}):
         if time.monotonic() > end:
             raise ClusterError("Unhealthy nodes in the kubernetes cluster", ", ".join(waiting))
         time.sleep(0.5)
+
+
+def _waits_for_it(node: Object) -> bool:
+    simulated = node["metadata"].get("annotations", {}).get(FAKE)
+    return _marked(node) if simulated else not ready(node)
 
 
 # -- Pods --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 Two add-ons bring a driver each. Where its controller has no Pod that is available, nobody makes a volume and nobody deletes
 one: the claim stays Pending, a volume stays in the account, as at work. An EBS volume is in the zone of the node that the
-claim's first Pod was put on, and is for one node alone.
+claim's first Pod was put on, and is for one node alone. On kind it holds what Pods write: it is a folder of this computer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from moto.efs.models import efs_backends
 
-from lab_helpers.eks import changes
+from lab_helpers.eks import changes, plane
 from lab_helpers.eks.model import events
 from lab_helpers.eks.model.account import Account, Cluster
 from lab_helpers.eks.model.network import REFUSALS, ec2
@@ -67,6 +67,8 @@ def _provision(account: Account, cluster: Cluster, kube: Kube, claim: Object, ki
             events.warn(kube, claim, "ProvisioningFailed", words, f"{driver}_{_CONTROLLERS[driver]}")
         return
     cluster.volumes[claim["metadata"]["uid"]] = number
+    if cluster.provider == "kind":
+        spec = _folder(cluster, number, spec)
     kube.create(_volume(claim, kind, spec))
     changes.changed()
 
@@ -87,6 +89,13 @@ def _volume(claim: Object, kind: Object, spec: Object) -> Object:
             **spec,
         },
     }
+
+
+def _folder(cluster: Cluster, number: str, spec: Object) -> Object:
+    """The volume as a folder of this computer, which every machine of the cluster sees: no driver of AWS's runs in them."""
+    plane.volume(cluster.local, number)
+    where = {"hostPath": {"path": f"{plane.VOLUMES}/{number}", "type": "Directory"}}
+    return {**{key: value for key, value in spec.items() if key != "csi"}, **where}
 
 
 def _ebs(account: Account, cluster: Cluster, kube: Kube, claim: Object, kind: Object, node: str | None) -> tuple[str, Object]:

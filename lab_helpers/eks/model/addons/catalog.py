@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,25 @@ def versions(name: str, minor: str) -> list[str]:
     """An add-on's versions for a minor, newest first; the first one is the default."""
     rows = table()[name]["versions"] if name in table() else []
     return [row["version"] for row in rows if minor in row["for"]]
+
+
+_REAL = {"kube-proxy": "registry.k8s.io/kube-proxy", "coredns": "registry.k8s.io/coredns/coredns"}
+_IMAGE = re.compile(r"602401143452\.dkr\.ecr\.REGION\.amazonaws\.com[^\"\s]+")
+
+
+def images(region: str) -> dict[str, str]:
+    """Every image that an add-on of this region names → what it is on a real node, without a tag.
+
+    kube-proxy and CoreDNS are the programs themselves, in the version that the node has; the others exist in AWS's registry
+    alone, and something stands in for them that says so.
+    """
+    found: dict[str, str] = {}
+    for name, row in table().items():
+        for image in _IMAGE.findall((FOLDER / f"{name}.yaml").read_text()):
+            for tag in (*(one["version"] for one in row["versions"]), *row.get("images", ())):
+                full = image.replace("REGION", region).replace("VERSION", tag)
+                found[full] = _REAL.get(name, "lab.local/idle")
+    return found
 
 
 def known(name: str, version: str) -> bool:

@@ -16,6 +16,8 @@ _APPLY = "application/apply-patch+yaml"
 _WORKLOADS = ("Deployment", "DaemonSet")
 _PATHS = {
     "ServiceAccount": "/api/v1/namespaces/kube-system/serviceaccounts",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "ConfigMap": "/api/v1/namespaces/kube-system/configmaps",
     "Service": "/api/v1/namespaces/kube-system/services",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/kube-system/poddisruptionbudgets",
@@ -25,14 +27,17 @@ _PATHS = {
 }
 
 
-def made(name: str, version: str, region: str, settings: dict[str, Any], role: str = "") -> list[dict[str, Any]]:
+def made(name: str, version: str, region: str, endpoint: str, settings: dict[str, Any], role: str = "") -> list[dict[str, Any]]:
     """The objects of an add-on.
 
     Args:
+        endpoint: the API server's address, as its nodes know it.
         settings: its configurationValues.
         role: ARN of an IAM role for its service account (IRSA).
     """
-    text = (catalog.FOLDER / f"{name}.yaml").read_text().replace("VERSION", version).replace("REGION", region)
+    text = (catalog.FOLDER / f"{name}.yaml").read_text()
+    for word, value in (("VERSION", version), ("REGION", region), ("ENDPOINT", endpoint)):
+        text = text.replace(word, value)
     items = list(yaml.safe_load_all(text))
     for item in items:
         item["metadata"]["labels"] |= {"app.kubernetes.io/managed-by": "EKS", "eks.amazonaws.com/component": name}

@@ -24,14 +24,21 @@ def _items(account: Account, shown: dict[str, Any]) -> list[dict[str, Any]]:
     name = shown["addonName"]
     settings = catalog.settings(name, shown["configurationValues"]) if shown.get("configurationValues") else {}
     role = shown.get("serviceAccountRoleArn", "")
-    return objects.made(name, shown["addonVersion"], account.region_name, settings, role)
+    endpoint = _address(account.clusters[shown["clusterName"]])
+    return objects.made(name, shown["addonVersion"], account.region_name, endpoint, settings, role)
+
+
+def _address(cluster: Cluster) -> str:
+    """The API server's, as the cluster's nodes know it."""
+    return f"https://{cluster.local}-control-plane:6443" if cluster.provider == "kind" else str(cluster.shown["endpoint"])
 
 
 def apply_self_managed(account: Account, cluster: Cluster) -> None:
     """The add-ons that a new cluster has without EKS managing them."""
     kube = plane.kube(cluster.local, cluster.provider)
     for name in SELF_MANAGED:
-        items = objects.made(name, catalog.versions(name, cluster.version)[0], account.region_name, {})
+        version = catalog.versions(name, cluster.version)[0]
+        items = objects.made(name, version, account.region_name, _address(cluster), {})
         for item in items:
             item["metadata"]["labels"].pop("app.kubernetes.io/managed-by")
         objects.apply(kube, items)
@@ -60,7 +67,7 @@ def _addon(cluster: Cluster, name: str) -> dict[str, Any]:
 
 @operation
 def create_addon(account: Account, parameters: Parameters) -> Result:
-    """Its objects are applied; on the embedded provider their Pods are simulated like all others."""
+    """Its objects are applied; their Pods are simulated where their node is, and on a machine see `catalog.images`."""
     cluster, name = clusters.active(account, parameters["clusterName"]), parameters["addonName"]
     members = {"clusterName": cluster.name, "addonName": name}
     if name in cluster.addons:
