@@ -30,7 +30,7 @@ test: $(VENV)/.ready
 
 test-kind: $(VENV)/.ready
 	@$(BIN)/lab setup kind
-	LAB_PROVIDER=kind $(BIN)/pytest tests/clusters/test_kind.py tests/clusters/test_nodeimage.py tests/labs/test_journeys.py
+	LAB_PROVIDER=kind $(BIN)/pytest tests/clusters/test_kind.py tests/clusters/test_nodeimage.py tests/eks/test_on_kind.py tests/labs/test_journeys.py
 
 bench: $(VENV)/.ready
 	@$(BIN)/lab setup

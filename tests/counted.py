@@ -12,17 +12,26 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def wanted() -> dict[str, dict[str, int]]:
-    """What has to have run, from the folders alone. Journeys on kind: make test-kind, where a Docker engine runs."""
-    rooms = sorted(ROOT.glob("labs/*/lab.yaml"))
+    """What has to have run, from the folders alone.
+
+    On kind labs with AWS are solved by nbval, and the journeys of the others give no wrong answers: make test-kind does it all.
+    """
+    every = sorted(ROOT.glob("labs/*/lab.yaml"))
+    aws = [room for room in every if yaml.safe_load(room.read_text()).get("aws")]
+    real = [room for room in every if room not in aws]
+    nbval = {"notebooks": 2 * len(every), "of them on kind": len(aws)}
+    return {"embedded": _journeys(every, True), "kind": _journeys(real, False), "nbval": nbval}
+
+
+def _journeys(rooms: list[Path], answers: bool) -> dict[str, int]:
     tables = [yaml.safe_load((room.parent / "exercises.yaml").read_text()) for room in rooms]
     exercises = [exercise for table in tables for exercise in table.values()]
-    journeys = {
+    return {
         "labs": len(rooms),
         "exercises solved": len(exercises),
-        "wrong answers refused": sum(len(exercise["wrong"]) for exercise in exercises),
+        "wrong answers refused": sum(len(exercise["wrong"]) for exercise in exercises) if answers else 0,
         "untouched exercises refused": len(exercises),
     }
-    return {"embedded": journeys, "nbval": {"notebooks": 2 * len(rooms)}}
 
 
 def said(log: str) -> dict[str, dict[str, int]]:

@@ -15,30 +15,29 @@ import yaml
 
 from lab_helpers.settings import LABS
 
-ENGINE = ("tests/clusters/test_kind.py", "tests/clusters/test_nodeimage.py")
-"""Files that compare all that an engine holds, before and after: nothing else may use it meanwhile."""
+FIRST = ("tests/clusters/test_nodeimage.py", "tests/clusters/test_kind.py")
+"""Files that use the engine alone, and so before others begin; or that take longest."""
 
 
 def group(nodeid: str) -> str:
-    """A file; of the journeys and notebooks, a lab; all that uses the engine."""
+    """A file; of the journeys and notebooks, a lab, on one provider."""
     place, _, test = nodeid.partition("::")
-    if place in ENGINE or "[kind " in test:
-        return "engine"
     lab = re.search(r"\b\d\d-[a-z0-9-]+", test) if place.startswith("tests/labs/") else None
-    return f"{place} {lab[0]}" if lab else place
+    kind = " kind" if "[kind " in test else ""
+    return f"{place}{kind} {lab[0]}" if lab else place
 
 
 def order(sizes: dict[str, int]) -> list[str]:
-    """In which order groups start: what uses the engine, labs, other files; the longest first, or one worker ends late.
+    """In which order groups start: what uses the engine alone, labs, other files; the longest first, or one worker ends late.
 
     What is played with AWS keeps the processor busy, everything else waits most of the time: so they take turns.
     """
     rooms = {name: yaml.safe_load((LABS / name.split()[-1] / "lab.yaml").read_text()) for name in sizes if " " in name}
     busy, calm = list[str](), list[str]()
     for name in sorted(sizes, key=lambda name: (name not in rooms, -rooms.get(name, {}).get("minutes", sizes[name]), name)):
-        if name != "engine":
+        if name not in FIRST:
             (busy if rooms.get(name, {}).get("aws") or name.startswith("tests/eks") else calm).append(name)
-    return [*(["engine"] if "engine" in sizes else []), *(name for pair in zip_longest(busy, calm) for name in pair if name)]
+    return [*(name for name in FIRST if name in sizes), *(name for pair in zip_longest(busy, calm) for name in pair if name)]
 
 
 @pytest.hookimpl(trylast=True)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from engine_use import engine_use
 
 from lab_helpers import processes, settings
 from lab_helpers.clusters import NodeShape, Profile, engine, environment, inventory, nodeimage, worker
@@ -34,9 +35,10 @@ def maker():
     before = os.environ.get("XDG_DATA_HOME")
     os.environ["XDG_DATA_HOME"] = str(folder)
     made = Kind(replace(settings.load(), provider="kind"))
-    yield made
-    made.delete_all()
-    engine.clean()
+    with engine_use(alone=False):
+        yield made
+        made.delete_all()
+        engine.clean()
     if before is None:
         del os.environ["XDG_DATA_HOME"]
     else:

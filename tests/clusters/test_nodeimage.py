@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import registry
+from engine_use import engine_use
 
 from lab_helpers import settings, toolchain
 from lab_helpers.clusters import diagnosis, engine, nodeimage
@@ -28,6 +29,12 @@ def everything() -> dict[str, set[str]]:
     flags = {"container": ["--all"]}
     found = {what: engine.docker(what, "ls", *flags.get(what, []), "--format", form) for what, form in others.items()}
     return {"image": images, **{what: set(said.splitlines()) for what, said in found.items()}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alone():
+    with engine_use(alone=True):
+        yield
 
 
 @pytest.fixture

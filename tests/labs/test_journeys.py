@@ -6,7 +6,7 @@ import os
 import random
 
 import pytest
-from journey import Journey, here, providers, steps
+from journey import Journey, providers, steps, walked
 
 from lab_helpers.settings import LABS
 from lab_helpers.teaching import lesson
@@ -15,7 +15,7 @@ ROOMS = sorted(path.parent for path in LABS.glob("*/lab.yaml"))
 random.Random(os.environ["LAB_SEED"]).shuffle(ROOMS)
 # A check reads the API server, the same program on both: where kind runs beside embedded, wrong answers are given once.
 WRONG = {provider: provider == providers()[0] for provider in providers()}
-WALKS = [(provider, room) for provider in providers() for room in ROOMS if here(provider, room)]
+WALKS = [(provider, room) for provider in providers() for room in ROOMS if walked(provider, room)]
 PLAN = [(provider, room, step) for provider, room in WALKS for step in [*steps(room, WRONG[provider]), None]]
 
 
