@@ -41,6 +41,8 @@ apiVersion: v1
 kind: Pod
 metadata: {name: writer, namespace: default}
 spec:
+  affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [
+    {matchExpressions: [{key: type, operator: NotIn, values: [kwok]}]}]}}}
   containers: [{name: shell, image: "lab.local/shell:1.0", volumeMounts: [{name: log, mountPath: /log}]}]
   volumes: [{name: log, persistentVolumeClaim: {claimName: log}}]
 """
@@ -169,7 +171,7 @@ def test_nodes_come_and_go_with_their_instances(port, kube):
     until(lambda: kube.find("node", gone) is None, 30)
     # Auto Scaling starts another one, and there is room for a machine again.
     until(lambda: len(nodes(kube)[0]) == real() and all(map(ready, kube.list("nodes"))), 120)
-    port("eksctl scale nodegroup --cluster port --name workers --nodes 1")
+    port("eksctl scale nodegroup --cluster port --name workers --nodes 1 --nodes-min 1")
     until(lambda: len(kube.list("nodes")) == 1, 60)
 
 
