@@ -27,7 +27,6 @@ class Tally:
         labs: (provider, lab) → (seconds of wall time, seconds in cells).
         clean: those of which nothing was left.
         notebooks: notebooks that nbval ran, `lab (stored)` and `lab (solved)`.
-        solved_on_kind: (provider, lab) → seconds, of the labs whose solved notebook nbval ran on kind.
     """
 
     planned: dict[Key, int] = field(default_factory=dict)
@@ -35,7 +34,6 @@ class Tally:
     labs: dict[Key, tuple[float, float]] = field(default_factory=dict)
     clean: list[Key] = field(default_factory=list)
     notebooks: list[str] = field(default_factory=list)
-    solved_on_kind: dict[Key, float] = field(default_factory=dict)
 
     def plan(self, provider: str, lab: str, steps: int) -> None:
         self.planned[provider, lab] = steps
@@ -69,16 +67,12 @@ class Tally:
             why = engine.why_not()
             reason = why.headline if why else "the node image is not here: lab setup kind"
             said.append(f"not run: journeys and tests on kind ({os.environ.get('LAB_JOURNEYS') or reason})")
-        said.append(f"nbval: {len(self.notebooks)} notebooks, {len(self.solved_on_kind)} of them on kind")
+        said.append(f"nbval: {len(self.notebooks)} notebooks")
         said.append(f"order of LAB_SEED={os.environ.get('LAB_SEED', '')}: {', '.join(lab for _, lab in self.labs)}")
         for (provider, lab), (wall, cells) in sorted(self.labs.items(), key=lambda item: item[0][::-1]):
             result = "passed" if self.passed((provider, lab)) else "FAILED"
             ratio = wall / max(cells, 0.1)
             said.append(f"{lab:<22} {provider:<9} {result}  {wall:6.1f} s, {cells:.1f} s of it in cells, ratio {ratio:.2f}")
-        said += [
-            f"{lab:<22} kind      passed  {wall:6.1f} s, its solved notebook by nbval"
-            for (_, lab), wall in sorted(self.solved_on_kind.items())
-        ]
         return said
 
     def packed(self) -> list[object]:

@@ -27,10 +27,10 @@ MOST = 4
 """Machines at once, of all clusters; less where this computer has fewer processors."""
 _PATIENCE = 120.0  # seconds from a machine's registration to Ready
 _CONFIGURATION = "/etc/cni/net.d/10-lab.conflist"
-_BEGIN = "systemctl start lab-cni"
+_BEGIN = "systemctl enable --quiet --now lab-cni"  # it has to be there again when the machine restarts
 # Without `aws-node` the plugin on a node of EKS is there and gets no answer: what runs goes on, new Pods get no address.
 _END = (
-    "systemctl stop lab-cni; "
+    "systemctl disable --quiet --now lab-cni; "
     f"""test -e {_CONFIGURATION} && echo '{{"cniVersion":"1.0.0","name":"aws-cni","plugins":[{{"type":"aws-cni"}}]}}' """
     f"> {_CONFIGURATION}; true"
 )
