@@ -6,6 +6,8 @@ import pytest
 from botocore.exceptions import ClientError
 from model_kit import until
 
+from lab_helpers.eks.model import clusters, nodegroups
+
 ROLE = "arn:aws:iam::123456789012:role/dev"
 
 
@@ -58,3 +60,18 @@ def test_a_thing_that_is_busy_or_taken(old, shop, eks, site):
     words = said(lambda: eks.create_pod_identity_association(**pair), "ResourceInUseException")
     assert words == f"Association already exists: {made}"
     eks.delete_pod_identity_association(clusterName=shop, associationId=made)
+
+
+def test_a_quota_that_is_reached(shop, eks, site, monkeypatch):
+    """Service quotas of EKS: clusters in a region, node groups in a cluster, nodes in a group; nothing half-made is left."""
+    monkeypatch.setattr(clusters, "_MOST", 1)
+    words = said(lambda: eks.create_cluster(**site.cluster("one-more")), "ResourceLimitExceededException")
+    assert "Cluster limit exceeded: 1 in this region" in words and "one-more" not in eks.list_clusters()["clusters"]
+    groups = eks.list_nodegroups(clusterName=shop)["nodegroups"]
+    sizes = {"minSize": 1, "maxSize": 451, "desiredSize": 1}
+    order = site.nodegroup(shop, "green", scalingConfig=sizes)
+    assert "Node limit exceeded: 450" in said(lambda: eks.create_nodegroup(**order), "ResourceLimitExceededException")
+    monkeypatch.setattr(nodegroups, "_MOST", len(groups))
+    order = site.nodegroup(shop, "green")
+    assert "Node group limit exceeded" in said(lambda: eks.create_nodegroup(**order), "ResourceLimitExceededException")
+    assert eks.list_nodegroups(clusterName=shop)["nodegroups"] == groups
