@@ -1,4 +1,4 @@
-"""The local AWS on a disk that gets full: it goes on, says that it has not saved, and saves when there is room again."""
+"""The local AWS on a disk that gets full: it goes on, and saves when there is room again."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
@@ -81,7 +81,7 @@ def forget(cluster: Cluster, node: str) -> None:
     _networks.pop((cluster.local, node), None)
 
 
-def until_ready(kube: Kube, node: str, look: Any) -> None:
+def until_ready(kube: Kube, node: str, look: Callable[[], None]) -> None:
     """Return when a node that has joined is Ready.
 
     Args:
